@@ -1,0 +1,525 @@
+"""JSON at the edge: typed decoding that keeps what the types do not know.
+
+A wire struct (`Wire`) is closed. `Schema.decode` tries it strictly, which costs what
+msgspec costs; only where that fails the document is read again, member by member, and
+every stranger is kept on the object it stood in (`strangers`). For streams
+`LearnedSchema` adds the names it met to its types, so that the next frame is strict
+again. JSON that msgspec refuses has one slow path, `relaxed`, with a stated outcome.
+
+Nothing here knows a dialect.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import types
+from collections.abc import Iterable
+from functools import cache
+from typing import (
+    Any,
+    ClassVar,
+    Final,
+    Generic,
+    TypeVar,
+    Union,
+    cast,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
+
+import msgspec
+from msgspec import UNSET, DecodeError, Raw, Struct, UnsetType, ValidationError
+
+from llmwire.errors import LimitExceeded, RemoteProtocolError
+
+NULL: Final = Raw(b"null")
+"""An explicit null."""
+MAX_LEARNED: Final = 128
+"""Names of strangers that a `LearnedSchema` takes up at most."""
+_LEARNABLE = re.compile(r'[^"\\\x00-\x1f]{0,128}\Z')
+"""What msgspec takes as the name of a field, and no longer than names are."""
+
+_encoder = msgspec.json.Encoder()
+encode = _encoder.encode
+"""Anything msgspec can encode, as compact JSON."""
+
+
+class Wire(Struct, forbid_unknown_fields=True, dict=True, kw_only=True):
+    """Base of the wire structs: closed, mutable, with room for strangers."""
+
+    extras: ClassVar[dict[str, Raw]] = {}
+    learned: ClassVar[tuple[tuple[str, str], ...]] = ()
+    """Attribute and wire name of the strangers that this type has learned."""
+
+
+W = TypeVar("W", bound=Wire)
+
+
+def strangers(wire: Wire) -> dict[str, Raw]:
+    """The members of `wire` that its type does not model. Do not change the result."""
+    if not wire.learned:
+        return wire.extras
+    found = dict(wire.extras)
+    for attribute, name in wire.learned:
+        value = getattr(wire, attribute)
+        if value is not UNSET:
+            found[name] = value
+    return found
+
+
+@cache
+def decoder(kind: Any) -> msgspec.json.Decoder[Any]:
+    """The one decoder for type `kind`."""
+    return msgspec.json.Decoder(kind)
+
+
+def decode_raw(data: bytes | str, path: str = "$") -> Raw:
+    """`data` as one JSON value, checked and not interpreted.
+
+    Raises:
+        RemoteProtocolError: It is no JSON, even by `relaxed`.
+        LimitExceeded: It is nested too deeply.
+    """
+    value: Raw = _strictly(Raw, data, path)
+    return value
+
+
+def decode_any(data: bytes | str, path: str = "$") -> Any:
+    """`data` as Python values. Raises like `decode_raw`."""
+    return _strictly(Any, data, path)
+
+
+def decode_object(data: bytes | str, path: str = "$") -> dict[str, Raw]:
+    """The members of the object `data`. Raises like `decode_raw`."""
+    value: dict[str, Raw] = _strictly(dict[str, Raw], data, path)
+    return value
+
+
+def decode_as(kind: Any, data: bytes | str, path: str = "$") -> Any:
+    """`data` as `kind`. Raises like `decode_raw`, and where the type differs."""
+    return _strictly(kind, data, path)
+
+
+def _strictly(kind: Any, data: bytes | str, path: str) -> Any:
+    try:
+        return decoder(kind).decode(data)
+    except ValidationError as error:
+        raise misfit(error, path) from None
+    except (DecodeError, UnicodeError, RecursionError):
+        fixed = relaxed(data, path)
+    try:
+        return decoder(kind).decode(fixed)
+    except ValidationError as error:
+        raise misfit(error, path) from None
+
+
+_PLACE = re.compile(r" - at (?:`key` in )?`\$([^`]*)`\Z")
+_VALUE = re.compile(r"(Invalid (?:enum )?value) .*", re.DOTALL)
+
+
+def misfit(error: ValidationError, path: str) -> RemoteProtocolError:
+    """What msgspec found wrong, with the place seen from the document's root.
+
+    A value that msgspec quotes is left out: messages never tell the content.
+    """
+    text = str(error)
+    place = _PLACE.search(text)
+    if place:
+        text, path = text[: place.start()], path + place[1]
+    return RemoteProtocolError(_VALUE.sub(r"\1", text), path=path)
+
+
+_ESCAPE = re.compile(rb"\\(?:u([0-9a-fA-F]{4})|.)", re.DOTALL)
+
+
+def relaxed(data: bytes | str, path: str = "$") -> bytes:
+    r"""JSON that msgspec refuses, made acceptable, with this outcome.
+
+    A lone surrogate (`\ud800`, or one in a `str`) becomes `\ufffd`. A BOM is dropped.
+    `NaN`, `Infinity` and `-Infinity`, which Python servers write, become null, and so
+    do numbers beyond a double in such a document. Everything else stays an error.
+
+    Raises:
+        RemoteProtocolError: It is no JSON.
+        LimitExceeded: It is nested too deeply.
+    """
+    octets = _utf8(data) if isinstance(data, str) else bytes(data)
+    try:
+        octets.decode("utf-8")
+        fixed = _without_lone_surrogates(octets.removeprefix(b"\xef\xbb\xbf"))
+        decoder(Raw).decode(fixed)
+        return fixed
+    except UnicodeDecodeError as error:
+        what = f"invalid UTF-8 at byte {error.start}"
+        raise RemoteProtocolError(what, path=path) from None
+    except RecursionError:
+        raise LimitExceeded("JSON nested too deeply", path=path, status=400) from None
+    except DecodeError as error:
+        problem = str(error)
+    try:
+        value = json.loads(fixed.decode("utf-8"), parse_constant=lambda _: None)
+        return encode(value)
+    except ValueError:
+        raise RemoteProtocolError(f"not JSON: {problem}", path=path) from None
+    except RecursionError:
+        raise LimitExceeded("JSON nested too deeply", path=path, status=400) from None
+
+
+def _utf8(text: str) -> bytes:
+    units = text.encode("utf-16-le", "surrogatepass")
+    return units.decode("utf-16-le", "replace").encode("utf-8")
+
+
+def _without_lone_surrogates(octets: bytes) -> bytes:
+    pieces: list[bytes] = []
+    done = 0
+    high: re.Match[bytes] | None = None
+    for match in _ESCAPE.finditer(octets):
+        unit = int(match[1], 16) if match[1] else 0
+        if 0xDC00 <= unit <= 0xDFFF and high and high.end() == match.start():
+            high = None
+            continue
+        if high:
+            pieces += (octets[done : high.start()], b"\\ufffd")
+            done = high.end()
+        high = match if 0xD800 <= unit <= 0xDBFF else None
+        if 0xDC00 <= unit <= 0xDFFF:
+            pieces += (octets[done : match.start()], b"\\ufffd")
+            done = match.end()
+    if high:
+        pieces += (octets[done : high.start()], b"\\ufffd")
+        done = high.end()
+    return b"".join((*pieces, octets[done:])) if pieces else octets
+
+
+_NO_STRUCTURE: Final = bytes(set(range(256)) - set(b'[]{}"'))
+_SQUARE: Final = bytes.maketrans(b"{}", b"[]")
+_ESCAPED: Final = re.compile(rb"\\.", re.DOTALL)
+_QUOTED: Final = re.compile(rb'"[^"]*"')
+
+
+def check_nesting(data: bytes, limit: int, path: str = "$") -> None:
+    """Refuse JSON with more than `limit` levels of arrays and objects.
+
+    What is no JSON passes: reading it says so.
+
+    Raises:
+        LimitExceeded: It is nested too deeply.
+    """
+    if data.count(b"[") + data.count(b"{") <= limit:
+        return
+    plain = _ESCAPED.sub(b"", data) if b"\\" in data else data
+    # Strings without brackets are empty now, and vanish with the borders between
+    # neighbouring strings, which leaves what stands in them inside quotes.
+    left = plain.translate(_SQUARE, _NO_STRUCTURE).replace(b'""', b"")
+    left = _QUOTED.sub(b"", left) if b'"' in left else left
+    too_deep = b"[" * (limit + 1)
+    for _ in range(limit):
+        size = len(left)
+        left = left.replace(b"[]", b"")
+        if len(left) == size:
+            return
+        if too_deep in left:
+            break
+    if left:
+        raise LimitExceeded(
+            f"more than {limit} levels of nesting", path=path, status=400
+        )
+
+
+def is_json(text: str) -> bool:
+    """Whether `text` is one JSON value (by `relaxed`). Never raises."""
+    try:
+        decoder(Raw).decode(text)
+        return True
+    except (DecodeError, RecursionError, UnicodeEncodeError):
+        return _is_relaxed_json(text)
+
+
+def _is_relaxed_json(text: str) -> bool:
+    try:
+        relaxed(text)
+        return True
+    except RemoteProtocolError:
+        return False
+
+
+def is_json_object(text: str) -> bool:
+    """Whether `text` is one JSON object. Never raises."""
+    return text.lstrip(" \t\r\n").startswith("{") and is_json(text)
+
+
+class Schema(Generic[W]):
+    """Decodes documents of wire type `kind`, keeping strangers.
+
+    Args:
+        kind: The root struct.
+        tolerant: Members of the wrong type become strangers where the field has a
+            default; for what servers send. Otherwise they are errors.
+    """
+
+    def __init__(self, kind: type[W], *, tolerant: bool = False) -> None:
+        self.kind = kind
+        self.tolerant = tolerant
+
+    def decode(self, data: bytes | str | Raw, path: str = "$") -> W:
+        """`data` as a wire struct.
+
+        Raises:
+            RemoteProtocolError: It is no JSON, or does not fit; names the place.
+            LimitExceeded: It is nested too deeply.
+        """
+        octets: Any = data
+        try:
+            value: W = decoder(self.kind).decode(octets)
+            return value
+        except ValidationError:
+            fixed = octets
+        except (DecodeError, UnicodeError, RecursionError):
+            fixed = relaxed(octets, path)
+        value = _open(self.kind, Raw(fixed), path, self.tolerant)
+        return value
+
+
+class LearnedSchema(Schema[W]):
+    """A tolerant `Schema` that takes the names of strangers up into its types."""
+
+    def __init__(self, kind: type[W]) -> None:
+        super().__init__(kind, tolerant=True)
+        self._names: dict[type[Wire], tuple[str, ...]] = {}
+        self._decoder: msgspec.json.Decoder[W] = msgspec.json.Decoder(kind)
+
+    @property
+    def learned(self) -> int:
+        """How many names have been taken up."""
+        return sum(map(len, self._names.values()))
+
+    def decode(self, data: bytes | str | Raw, path: str = "$") -> W:
+        """`data` as a wire struct; strangers are known from the next call on."""
+        octets: Any = data
+        try:
+            return self._decoder.decode(octets)
+        except ValidationError:
+            fixed = octets
+        except (DecodeError, UnicodeError, RecursionError):
+            fixed = relaxed(octets, path)
+        value: W = _open(self.kind, Raw(fixed), path, True)
+        self._learn(value)
+        return value
+
+    def _learn(self, value: W) -> None:
+        fresh = False
+        for wire in _walk(value):
+            kind = type(wire)
+            fields = kind.__struct_encode_fields__
+            known = self._names.get(kind, ())
+            for name in wire.extras:
+                if name in known or name in fields or not _LEARNABLE.match(name):
+                    continue
+                if self.learned >= MAX_LEARNED:
+                    break
+                known = self._names[kind] = (*known, name)
+                fresh = True
+        if fresh:
+            self._decoder = msgspec.json.Decoder(_derived(self.kind, self._names, {}))
+
+
+def _walk(value: object) -> Iterable[Wire]:
+    if isinstance(value, Wire):
+        yield value
+        for name in value.__struct_fields__:
+            yield from _walk(getattr(value, name))
+    elif isinstance(value, list):
+        for item in value:
+            yield from _walk(item)
+
+
+def _derived(
+    kind: Any, names: dict[type[Wire], tuple[str, ...]], made: dict[Any, Any]
+) -> Any:
+    """`kind` with the learned names at their levels, rebuilt from the leaves up."""
+    if kind in made:
+        return made[kind]
+    if isinstance(kind, type) and issubclass(kind, Wire):
+        made[kind] = kind
+        made[kind] = _derived_struct(kind, names, made)
+        return made[kind]
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin in (Union, types.UnionType):
+        return Union[tuple(_derived(a, names, made) for a in arguments)]
+    if origin is list:
+        return list[_derived(arguments[0], names, made)]  # type: ignore[misc]  # built at run time
+    return kind
+
+
+def _derived_struct(
+    kind: type[Wire], names: dict[type[Wire], tuple[str, ...]], made: dict[Any, Any]
+) -> type[Wire]:
+    hints = get_type_hints(kind)
+    fields: list[tuple[str, Any, Any]] = []
+    for info in msgspec.structs.fields(kind):
+        changed = _derived(hints[info.name], names, made)
+        if changed is not hints[info.name]:
+            default = _default(info)
+            fields.append((info.name, changed, default))
+    learned = tuple(
+        (f"stranger_{at}", name) for at, name in enumerate(names.get(kind, ()))
+    )
+    for attribute, name in learned:
+        fields.append(
+            (attribute, Raw | UnsetType, msgspec.field(name=name, default=UNSET))
+        )
+    if not fields:
+        return kind
+    derived: Any = msgspec.defstruct(
+        kind.__name__,
+        fields,
+        bases=(kind,),
+        namespace={"learned": learned},
+        forbid_unknown_fields=True,
+        dict=True,
+        kw_only=True,
+        tag_field=kind.__struct_config__.tag_field,
+        tag=kind.__struct_config__.tag,
+    )
+    return cast(type[Wire], derived)
+
+
+def _default(info: msgspec.structs.FieldInfo) -> Any:
+    if info.default_factory is not msgspec.NODEFAULT:
+        return msgspec.field(
+            name=info.encode_name, default_factory=info.default_factory
+        )
+    return msgspec.field(name=info.encode_name, default=info.default)
+
+
+@cache
+def _hints(kind: type[Wire]) -> tuple[tuple[str, str, Any, bool], ...]:
+    hints = get_type_hints(kind)
+    return tuple(
+        (info.name, info.encode_name, hints[info.name], info.required)
+        for info in msgspec.structs.fields(kind)
+    )
+
+
+def _open(kind: Any, raw: Raw, path: str, tolerant: bool) -> Any:
+    """`raw` as `kind`, member by member; what no type takes stays `Raw`."""
+    if isinstance(kind, type) and issubclass(kind, Wire):
+        return _open_struct(kind, raw, path, tolerant)
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin in (Union, types.UnionType):
+        return _open_union(kind, arguments, raw, path, tolerant)
+    if origin is list and _holds_wire(arguments[0]):
+        items: list[Raw] = _strictly(list[Raw], bytes(raw), path)
+        return [
+            _open(arguments[0], item, f"{path}[{at}]", tolerant)
+            for at, item in enumerate(items)
+        ]
+    return _strictly(kind, bytes(raw), path)
+
+
+def _open_struct(kind: type[Wire], raw: Raw, path: str, tolerant: bool) -> Wire:
+    members = decode_object(bytes(raw), path)
+    tag_field = kind.__struct_config__.tag_field
+    if tag_field in members:
+        place = f"{path}.{tag_field}"
+        word = decode_any(bytes(members.pop(tag_field)), place)
+        if word != kind.__struct_config__.tag:
+            raise RemoteProtocolError("Invalid value", path=place)
+    values: dict[str, Any] = {}
+    extras: dict[str, Raw] = {}
+    for name, wire_name, hint, required in _hints(kind):
+        if wire_name not in members:
+            if required:
+                what = f"Object missing required field `{wire_name}`"
+                raise RemoteProtocolError(what, path=path)
+            continue
+        member = members.pop(wire_name)
+        try:
+            values[name] = _open(hint, member, f"{path}.{wire_name}", tolerant)
+        except RemoteProtocolError:
+            if required or not tolerant:
+                raise
+            extras[wire_name] = member
+    extras.update(members)
+    wire = kind(**values)
+    if extras:
+        wire.__dict__["extras"] = extras
+    return wire
+
+
+def _holds_wire(kind: Any) -> bool:
+    if isinstance(kind, type):
+        return issubclass(kind, Wire)
+    return any(_holds_wire(a) for a in get_args(kind))
+
+
+def _open_union(
+    kind: Any, arguments: tuple[Any, ...], raw: Raw, path: str, tolerant: bool
+) -> Any:
+    first = bytes(raw).lstrip()[:1]
+    structs = [a for a in arguments if isinstance(a, type) and issubclass(a, Wire)]
+    if first == b"{" and structs:
+        chosen = _by_tag(structs, raw, path)
+        if chosen is not None:
+            return _open(chosen, raw, path, tolerant)
+        if Raw in arguments:
+            return raw
+        tag_field = structs[0].__struct_config__.tag_field
+        raise RemoteProtocolError("Invalid value", path=f"{path}.{tag_field}")
+    if first == b"[":
+        for argument in arguments:
+            if get_origin(argument) is list:
+                return _open(argument, raw, path, tolerant)
+    return _strictly(kind, bytes(raw), path)
+
+
+def _by_tag(structs: list[type[Wire]], raw: Raw, path: str) -> type[Wire] | None:
+    """The struct that the tag names; the only one where there is no tag."""
+    tag_field = structs[0].__struct_config__.tag_field
+    if tag_field is None:
+        return structs[0]
+    tag = decode_object(bytes(raw), path).get(tag_field)
+    if tag is None:
+        return structs[0] if len(structs) == 1 else None
+    word = decode_any(bytes(tag), f"{path}.{tag_field}")
+    return next((s for s in structs if s.__struct_config__.tag == word), None)
+
+
+def escaped(name: str) -> str:
+    """`name` as one step of an extras path (RFC 6901).
+
+    A leading `@`, which marks our own notes, becomes `~2`.
+    """
+    step = name.replace("~", "~0").replace("/", "~1")
+    return "~2" + step[1:] if step[:1] == "@" else step
+
+
+def unescaped(step: str) -> str:
+    """The name that `escaped` made `step` from."""
+    return step.replace("~2", "@").replace("~1", "/").replace("~0", "~")
+
+
+def nested(
+    prefix: str, members: dict[str, Raw], into: dict[str, Raw] | None
+) -> dict[str, Raw] | None:
+    """`into` with `members` under `prefix` (empty: the node's own level)."""
+    if not members:
+        return into
+    start = f"{prefix}/" if prefix else ""
+    return {**(into or {}), **{start + escaped(n): v for n, v in members.items()}}
+
+
+def level(extras: dict[str, Raw] | None, prefix: str = "") -> dict[str, Raw]:
+    """The members of `extras` that stand exactly below `prefix`, notes left out."""
+    if not extras:
+        return {}
+    start = f"{prefix}/" if prefix else ""
+    skip = len(start)
+    return {
+        unescaped(key[skip:]): value
+        for key, value in extras.items()
+        if key.startswith(start) and "/" not in key[skip:] and key[:1] != "@"
+    }

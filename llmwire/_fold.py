@@ -107,9 +107,8 @@ class _Growing:
             return replace(part, arguments=arguments, logprobs=logprobs)
         if isinstance(part, ReasoningPart):
             return self._with_reasoning(part, text, logprobs)
-        if isinstance(part, MediaPart) and self.pieces:
-            if isinstance(part.source, Base64):
-                return replace(part, source=Base64(part.source.data + text))
+        if isinstance(part, MediaPart) and isinstance(part.source, Base64):
+            return replace(part, source=Base64(part.source.data + text))
         if isinstance(part, ServerToolCallPart) and is_json(text):
             return replace(part, payload=decode_raw(text))
         return part

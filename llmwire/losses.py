@@ -9,7 +9,7 @@ decides between recording and refusing, and knows nothing of any dialect.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias, get_args
 
 from msgspec import Struct
 
@@ -83,8 +83,8 @@ FEATURES: Final[Mapping[str, Feature]] = {
     "media.video": Feature("a film", hard=True),
     "message.boundary": Feature("where one turn ends and the next begins"),
     "message.empty": Feature("a turn or text without content", "emulate"),
-    "message.order": Feature("turns in an order the target rejects", hard=True),
-    "message.prefill": Feature("the beginning of the answer", hard=True),
+    "message.order": Feature("turns in an order the target rejects", "emulate"),
+    "message.prefill": Feature("a last turn that is the assistant's", "emulate"),
     "metadata": Feature("labels for the caller's own use"),
     "modalities": Feature("kinds of output asked for"),
     "opaque": Feature("a part or event of one dialect only"),
@@ -154,6 +154,10 @@ class LossRecorder:
         for name in policy or {}:
             if name not in FEATURES:
                 raise LocalProtocolError(f"policy names unknown feature `{name}`")
+        for name, choice in (policy or {}).items():
+            if choice not in get_args(PolicyChoice):
+                what = f"policy for `{name}` is `{choice}`: drop, emulate or refuse"
+                raise LocalProtocolError(what)
         self._policy: Policy = policy or {}
         self._refusing = on_loss == "refuse"
         self._response = response

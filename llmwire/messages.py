@@ -6,7 +6,8 @@ and this module does not name are kept as raw JSON in `extras`, and go back only
 dialect they came from (`Request.dialect`, `Response.dialect` say which that is).
 
 Keys of `extras` name a member beside the node's own; where the wire nests deeper than
-the node does the key is a path, `message/annotations` (`~0` and `~1` as in RFC 6901).
+the node does the key is a path, `message/annotations` (`~0` and `~1` as in RFC 6901;
+`~2` is an `@` at the front of a name, for keys with `@` are our own notes).
 """
 
 from __future__ import annotations

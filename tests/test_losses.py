@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
@@ -204,3 +204,9 @@ def test_everything_can_be_pickled() -> None:
     assert copy.losses == recorder.losses
     assert copy.choice(SOFT) == "drop"
     assert pickle.loads(pickle.dumps(FEATURES[SOFT])) == FEATURES[SOFT]
+
+
+def test_policy_choices_are_checked() -> None:
+    policy: Any = {"stop": "refused"}
+    with pytest.raises(LocalProtocolError, match="policy for `stop` is `refused`"):
+        LossRecorder(policy)

@@ -73,7 +73,7 @@ def frame(**members: Any) -> bytes:
 
 def _object(body: bytes, status: int) -> dict[str, Any]:
     try:
-        found = msgspec.json.decode(body)
+        found = msgspec.json.decode(body.removeprefix(b"\xef\xbb\xbf"))
     except msgspec.DecodeError:
         raise RemoteProtocolError("no JSON", status=status) from None
     if not isinstance(found, dict):

@@ -1,0 +1,445 @@
+"""An assistant's message to parts, in requests and answers alike.
+
+The order of the parts is fixed, for the wire has none: thinking, content, refusal,
+audio, calls. What the parts do not say and the wire did is kept for the message:
+strangers under their names, spellings as notes (`_notes`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from msgspec import UNSET, Raw, UnsetType
+from msgspec.structs import replace
+
+from llmwire import _seal
+from llmwire._json import (
+    NULL,
+    decode_any,
+    decode_as,
+    decode_object,
+    encode,
+    nested,
+    strangers,
+)
+from llmwire.dialects.openai_chat._content_read import plain_wire, read_element
+from llmwire.dialects.openai_chat._notes import (
+    ARGUMENTS,
+    CONTENT,
+    FIELD,
+    INDEX,
+    LEGACY,
+    THOUGHTS,
+    Kept,
+)
+from llmwire.dialects.openai_chat._reasoning import (
+    DETAILS,
+    FIELDS,
+    native_thoughts,
+    read_details,
+    with_plain,
+)
+from llmwire.dialects.openai_chat._wire import (
+    CalledFunction,
+    Content,
+    Spoken,
+    ToolCall,
+)
+from llmwire.dialects.openai_chat._writing import NAME
+from llmwire.messages import (
+    Base64,
+    Citation,
+    Extras,
+    FileId,
+    MediaPart,
+    OpaquePart,
+    Part,
+    ReasoningPart,
+    RefusalPart,
+    Signature,
+    TextPart,
+    ToolCallPart,
+)
+
+Mint = Callable[[], str]
+"""Gives the id of the next call that has none."""
+
+
+def read_spoken(
+    wire: Spoken, path: str, mint: Mint, kept: Kept, *, answer: bool
+) -> tuple[Part, ...]:
+    """The parts of an assistant's message; `kept` learns the rest.
+
+    Raises:
+        RemoteProtocolError: A content element is not what its type demands.
+    """
+    parts = read_thoughts(wire, kept)
+    content = wire.content
+    if type(content) is str and content:
+        parts.append(TextPart(content))
+    else:
+        parts += read_content(content, path, kept, answer=True)
+    refusal = wire.refusal
+    if isinstance(refusal, str) and refusal:
+        parts.append(RefusalPart(refusal))
+    elif refusal is not UNSET:
+        kept.empty("refusal", refusal)
+    if wire.audio is not UNSET:
+        audio = _read_audio(wire.audio, answer)
+        if audio is not None:
+            parts.append(audio)
+        elif not kept.empty("audio", decode_any(bytes(wire.audio))):
+            kept.extras["audio"] = wire.audio
+    calls = wire.tool_calls
+    if calls:
+        parts += [read_call(call, mint) for call in calls]
+    elif not isinstance(calls, UnsetType):
+        kept.empty("tool_calls", calls)
+    if wire.function_call is None:
+        kept.empty("function_call", None)
+    elif not isinstance(wire.function_call, UnsetType):
+        parts.append(_read_legacy(wire.function_call, mint))
+    if wire.annotations is not UNSET:
+        _read_annotations(wire.annotations, parts, kept)
+    if wire.name is not UNSET and not kept.empty("name", wire.name):
+        kept.extras["name"] = Raw(encode(wire.name))
+    if not isinstance(wire.prefix, UnsetType):
+        kept.extras["prefix"] = wire.prefix
+    if content is None and is_silent(parts):
+        del kept.said["content"]
+    return tuple(parts)
+
+
+def is_silent(parts: Iterable[Part]) -> bool:
+    """Whether the content of a message of `parts` is null unless said otherwise."""
+    return any(
+        isinstance(part, ToolCallPart | RefusalPart)
+        or (isinstance(part, MediaPart) and part.kind == "audio")
+        for part in parts
+    )
+
+
+def read_content(
+    content: Content, path: str, kept: Kept, *, answer: bool = False
+) -> list[Part]:
+    """The parts of `content`: a text, an array of elements, or nothing.
+
+    Args:
+        content: As it came.
+        path: JSON path of the message.
+        kept: Learns what was no part.
+        answer: Of an assistant: an empty text is nothing there.
+    """
+    if isinstance(content, str):
+        if content or not answer:
+            return [TextPart(content)]
+        kept.empty("content", content)
+        return []
+    if content is None or content == []:
+        kept.empty("content", content)
+        return []
+    if isinstance(content, UnsetType):
+        kept.absent.append("content")
+        return []
+    parts = [
+        read_element(element, f"{path}.content[{at}]")
+        for at, element in enumerate(content)
+    ]
+    first = parts[0]
+    alone = len(parts) == 1 and type(first) is TextPart
+    if alone and first.cache is None and first.extras is None:
+        kept.extras[CONTENT] = Raw(b'"parts"')
+    return parts
+
+
+# --- thinking ----------------------------------------------------------------------
+
+
+def read_thoughts(wire: Spoken, kept: Kept) -> list[Part]:
+    """The thinking that `wire` holds beside its content."""
+    details = wire.reasoning_details
+    if (
+        wire.reasoning_content is UNSET
+        and wire.reasoning is UNSET
+        and wire.reasoning_text is UNSET
+        and details is UNSET
+    ):
+        return []
+    plain = {
+        name: getattr(wire, name)
+        for name in FIELDS
+        if not isinstance(getattr(wire, name), UnsetType)
+    }
+    members: dict[str, Raw] = {}
+    for name, text in plain.items():
+        if not kept.empty(name, text):
+            members[name] = Raw(encode(text))
+    if details:
+        members[DETAILS] = Raw(encode(details))
+    elif not isinstance(details, UnsetType):
+        kept.empty(DETAILS, details)
+    parts, exact = thoughts_of(members)
+    if not exact:
+        kept.extras[THOUGHTS] = Raw(encode(members))
+    return parts
+
+
+def thoughts_of(members: dict[str, Raw]) -> tuple[list[Part], bool]:
+    """The thoughts of non-empty members, and whether they say all of them."""
+    details = members.get(DETAILS)
+    parts = read_details(decode_list(details)) if details is not None else []
+    plain = [name for name in FIELDS if name in members]
+    if plain:
+        text = decode_any(bytes(members[plain[0]]))
+        parts, _ = with_plain(parts, text, plain[0])
+    if details is None and len(plain) < 2:
+        return parts, True
+    written = decode_any(encode(native_thoughts(parts)))
+    return parts, written == decode_any(encode(members))
+
+
+def decode_list(raw: Raw) -> list[Raw]:
+    """The items of an array."""
+    items: list[Raw] = decode_as(list[Raw], bytes(raw))
+    return items
+
+
+# --- the usual, fast ---------------------------------------------------------------
+
+
+def simple_parts(wire: Spoken) -> tuple[Part, ...] | None:
+    """A text, calls of functions, or both; None for all other messages."""
+    if not (
+        wire.refusal is UNSET
+        and wire.reasoning_content is UNSET
+        and wire.reasoning is UNSET
+        and wire.reasoning_details is UNSET
+        and wire.reasoning_text is UNSET
+        and wire.annotations is UNSET
+        and wire.audio is UNSET
+        and wire.function_call is UNSET
+        and wire.name is UNSET
+        and wire.prefix is UNSET
+        and not wire.extras
+    ):
+        return None
+    content, calls = wire.content, wire.tool_calls
+    parts: list[Part] = []
+    if type(content) is str and content:
+        parts.append(TextPart(content))
+    elif content is not None:
+        return None
+    if calls:
+        for call in calls:
+            part = _simple_call(call)
+            if part is None:
+                return None
+            parts.append(part)
+    elif calls is not UNSET or not parts:
+        return None
+    return tuple(parts)
+
+
+def _simple_call(wire: ToolCall) -> ToolCallPart | None:
+    function, call_id = wire.function, wire.id
+    if wire.type != "function" or not call_id or not function or wire.extras:
+        return None
+    name, raw = function.name, function.arguments
+    plain = wire.index is UNSET and wire.custom is UNSET and wire.extra_content is UNSET
+    if not plain or not name or function.extras or isinstance(raw, UnsetType):
+        return None
+    octets = bytes(raw)
+    if octets[:1] != b'"':
+        return None
+    return ToolCallPart(call_id=call_id, name=name, arguments=decode_as(str, octets))
+
+
+# --- calls -------------------------------------------------------------------------
+
+
+def read_call(wire: ToolCall, mint: Mint) -> Part:
+    """One entry of `tool_calls`."""
+    simple = _simple_call(wire)
+    if simple is not None:
+        return simple
+    kept = Kept(strangers(wire))
+    if not isinstance(wire.index, UnsetType):
+        kept.extras[INDEX] = wire.index
+    kind = wire.type
+    if isinstance(kind, UnsetType):
+        kept.absent.append("type")
+    elif kind not in ("function", "custom") and not kept.empty("type", kind):
+        kept.extras["type"] = Raw(encode(kind))
+    call_id = wire.id
+    if isinstance(call_id, UnsetType):
+        kept.absent.append("id")
+    else:
+        kept.empty("id", call_id)
+    signature = _read_signature(wire, kept)
+    custom, function = wire.custom, wire.function
+    if custom and function and kind != "custom":
+        # A server that fills in every member: the type decides.
+        kept.extras["custom"], custom = Raw(encode(plain_wire(custom))), None
+    elif custom is None:
+        kept.said["custom"] = NULL
+    if custom:
+        kept.extras = nested("custom", strangers(custom), kept.extras) or {}
+        name, arguments = custom.name, custom.input
+        for member, value in (("custom/name", name), ("custom/input", arguments)):
+            _note_text(kept, member, value)
+        text = arguments or ""
+    elif function:
+        name = function.name
+        text = _read_function(function, kept, "function/")
+    else:
+        return OpaquePart(
+            dialect=NAME,
+            kind=kind or "",
+            raw=Raw(encode(plain_wire(wire))),
+            extras={FIELD: Raw(b'"tool_calls"')},
+        )
+    if custom and function is not UNSET:
+        kept.extras["function"] = Raw(encode(function and plain_wire(function)))
+    return ToolCallPart(
+        call_id=call_id or mint(),
+        name=name or "",
+        arguments=text,
+        kind="custom" if custom else "function",
+        signature=signature,
+        extras=kept.done(),
+    )
+
+
+def _read_function(function: CalledFunction, kept: Kept, prefix: str) -> str:
+    """The arguments; `kept` learns what else the function holds."""
+    found = strangers(function)
+    if found:
+        kept.extras = nested(prefix[:-1], found, kept.extras) or {}
+    _note_text(kept, prefix + "name", function.name)
+    raw = function.arguments
+    if isinstance(raw, UnsetType):
+        kept.absent.append(prefix + "arguments")
+        return ""
+    octets = bytes(raw)
+    if octets[:1] == b'"':
+        text: str = decode_as(str, octets)
+        return text
+    if bytes(raw) == b"null":
+        kept.said[prefix + "arguments"] = NULL
+        return ""
+    kept.extras[ARGUMENTS] = raw
+    return bytes(raw).decode("utf-8", "replace")
+
+
+def _note_text(kept: Kept, name: str, value: str | UnsetType | None) -> None:
+    if isinstance(value, UnsetType):
+        kept.absent.append(name)
+    elif value is None:
+        kept.said[name] = NULL
+
+
+def _read_signature(wire: ToolCall, kept: Kept) -> Signature | None:
+    """Google's own convention: `extra_content.google.thought_signature`."""
+    if isinstance(wire.extra_content, UnsetType):
+        return None
+    text, alone = google_signature(wire.extra_content)
+    if not text or not alone:
+        kept.extras["extra_content"] = wire.extra_content
+    return _seal.read(text, NAME).signature if text else None
+
+
+def google_signature(extra_content: Raw) -> tuple[str, bool]:
+    """The signature in `extra_content`, "" for none, and whether it stands alone."""
+    value = decode_any(bytes(extra_content))
+    if not isinstance(value, dict) or not isinstance(value.get("google"), dict):
+        return "", False
+    text = value["google"].get("thought_signature")
+    alone = len(value) == 1 and len(value["google"]) == 1
+    return (text, alone) if isinstance(text, str) else ("", False)
+
+
+def _read_legacy(function: CalledFunction, mint: Mint) -> Part:
+    kept = Kept()
+    kept.extras[LEGACY] = Raw(b"true")
+    text = _read_function(function, kept, "function/")
+    return ToolCallPart(
+        call_id=mint(), name=function.name or "", arguments=text, extras=kept.done()
+    )
+
+
+# --- audio and annotations ---------------------------------------------------------
+
+
+def _read_audio(raw: Raw, answer: bool) -> MediaPart | None:
+    """`audio` of a message: whole in answers, a reference in requests."""
+    value = decode_any(bytes(raw))
+    if not isinstance(value, dict) or not isinstance(value.get("id"), str):
+        return None
+    if not answer:
+        extras = {k: Raw(encode(v)) for k, v in value.items() if k != "id"}
+        source = FileId(value["id"])
+        return MediaPart(
+            kind="audio", source=source, extras=nested("audio", extras, None)
+        )
+    if not isinstance(value.get("data"), str):
+        return None
+    members = decode_object(bytes(raw))
+    meta: Extras = {
+        name: members.pop(name)
+        for name in ("expires_at", "transcript")
+        if name in members
+    }
+    del members["id"], members["data"]
+    return MediaPart(
+        kind="audio",
+        id=value["id"],
+        source=Base64(value["data"]),
+        meta=meta or None,
+        extras=nested("audio", members, None),
+    )
+
+
+def read_citation(raw: Raw) -> Citation | None:
+    """One of `annotations`; None where it cites nothing that we know."""
+    value = decode_any(bytes(raw))
+    if not isinstance(value, dict):
+        return None
+    inner = value.get("url_citation")
+    if value.get("type") != "url_citation" or not isinstance(inner, dict):
+        return Citation(kind="other", raw=raw)
+
+    def member(name: str, kind: type) -> Any:
+        found = inner.get(name)
+        return found if isinstance(found, kind) and found is not True else None
+
+    return Citation(
+        kind="url",
+        url=member("url", str),
+        title=member("title", str),
+        text=member("content", str),
+        start=member("start_index", int),
+        end=member("end_index", int),
+        raw=raw,
+    )
+
+
+def _read_annotations(
+    annotations: list[Raw] | UnsetType | None, parts: list[Part], kept: Kept
+) -> None:
+    if not annotations or isinstance(annotations, UnsetType):
+        kept.empty("annotations", annotations)
+        return
+    citations = [read_citation(raw) for raw in annotations]
+    places = [i for i, p in enumerate(parts) if isinstance(p, TextPart)]
+    if not places or None in citations:
+        kept.extras["annotations"] = Raw(encode(annotations))
+        return
+    at = places[-1]
+    known = tuple(c for c in citations if c is not None)
+    parts[at] = replace(parts[at], citations=known)
+
+
+def thoughts(parts: list[Part]) -> list[ReasoningPart]:
+    """The thoughts among `parts`."""
+    return [p for p in parts if isinstance(p, ReasoningPart)]

@@ -1,0 +1,278 @@
+"""Any neutral request made to fit this dialect and one server of it.
+
+From neutral to neutral: what comes out is written by `_request_exact` as it stands.
+Everything left out, changed or done by other means is told to the recorder.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from llmwire._turns import legal_names
+from llmwire.dialects import RequestTarget
+from llmwire.dialects.anthropic._adapt_controls import (
+    fit_max_tokens,
+    fit_reasoning,
+    fit_sampling,
+    fit_stops,
+    without_thinking,
+)
+from llmwire.dialects.anthropic._adapt_parts import Fitting
+from llmwire.dialects.anthropic._adapt_tools import (
+    JSON_TOOL,
+    fit_choice,
+    fit_output,
+    fit_tools,
+)
+from llmwire.dialects.anthropic._adapt_turns import fit_messages
+from llmwire.dialects.anthropic._wire import NAME
+from llmwire.losses import LossRecorder
+from llmwire.messages import (
+    Message,
+    ReasoningPart,
+    TextPart,
+    ToolCallPart,
+    ToolResultPart,
+)
+from llmwire.requests import Request
+
+_LEGAL_NAME = re.compile(r"[A-Za-z0-9_-]+\Z")
+_DEFAULT_VERSION: Final = "2023-06-01"
+_MAX_USER: Final = 256
+_JSON_INSTRUCTION: Final = (
+    "Answer with one valid JSON object and nothing else: no other text, no code fence."
+)
+_TIERS: Final = frozenset({"default", "auto", "standard_only"})
+
+
+class Adapted(Struct, frozen=True, kw_only=True):
+    """A request that can be written, and what its answer must undo."""
+
+    request: Request
+    names: Mapping[str, str] = {}
+    custom: tuple[str, ...] = ()
+    json_tool: str | None = None
+    stops: tuple[str, ...] = ()
+
+
+def adapt(request: Request, target: RequestTarget) -> Adapted:
+    """`request` for the server that `target` describes.
+
+    Raises:
+        UnsupportedFeature: Something must not be dropped.
+    """
+    profile = target.profile
+    native = request.dialect == NAME
+    version = _version(request, target, native)
+    limit = profile.max_tool_name
+    names = legal_names(
+        request, lambda n: len(n) <= limit and _LEGAL_NAME.match(n) is not None, limit
+    )
+    fitting = Fitting(
+        target=target, native=native, version=version, model=request.model, names=names
+    )
+    request = _only_known(request, fitting)
+    max_tokens = fit_max_tokens(request, target, native)
+    reasoning = fit_reasoning(request, target, max_tokens, native)
+    tools, custom = fit_tools(request, fitting)
+    output, json_tool, instruction = fit_output(request, fitting, tools)
+    choice, parallel = fit_choice(request, fitting, tools, json_tool is not None)
+    if json_tool is not None:
+        tools = (*tools, json_tool)
+    if choice is not None and choice.mode == "required":
+        reasoning = without_thinking(reasoning, target)
+    if _in_open_loop(request) and profile.reasoning == "budget":
+        reasoning = _without_lost_thoughts(request, reasoning, target)
+    stop, cut = fit_stops(request, target)
+    messages, tools = fit_messages(request, tools, fitting)
+    if instruction is not None:
+        messages = _instructed(messages, instruction)
+    elif request.output is not None and request.output.kind == "json_object":
+        messages = _instructed(messages, _JSON_INSTRUCTION)
+    fitted = replace(
+        request,
+        messages=messages,
+        tools=tools,
+        tool_choice=choice,
+        parallel=parallel,
+        sampling=fit_sampling(request, target, version, reasoning),
+        stop=stop,
+        max_tokens=max_tokens,
+        reasoning=reasoning,
+        output=output,
+        cache=fitting.cache(request.cache, ""),
+        version=version,
+    )
+    return Adapted(
+        request=fitted,
+        names={sent: name for name, sent in names.items()},
+        custom=custom,
+        json_tool=JSON_TOOL if json_tool is not None else None,
+        stops=cut,
+    )
+
+
+def _version(request: Request, target: RequestTarget, native: bool) -> str:
+    versions = target.profile.versions
+    default = versions[0] if versions else _DEFAULT_VERSION
+    if native and request.version and (not versions or request.version in versions):
+        return request.version
+    return default
+
+
+def _only_known(request: Request, fitting: Fitting) -> Request:
+    """`request` without the members that this dialect does not have."""
+    losses, rejects = fitting.losses, fitting.profile.rejects
+    _drop_absent(request, losses)
+    native = fitting.native
+    extras = request.extras
+    if not native or fitting.profile.closed:
+        losses.drop_extras(extras, "")
+        extras = None
+    betas = request.betas
+    if betas and not native:
+        losses.drop("extras", "betas", "betas of another vendor")
+        betas = ()
+    user = request.user
+    if user is not None and ("user" in rejects or len(user) > _MAX_USER):
+        losses.drop("user", "user", "the server takes none, or none as long")
+        user = None
+    return replace(
+        request,
+        extras=extras,
+        betas=betas,
+        user=user,
+        service_tier=_fit_tier(request, fitting),
+        state=_fit_state(request, fitting),
+        n=None,
+        logprobs=None,
+        verbosity=None,
+        modalities=(),
+        audio=None,
+        prediction=None,
+        cache_key=None,
+        metadata=None,
+        store=None,
+        include=(),
+        truncation=None,
+    )
+
+
+_ABSENT: Final = {
+    "verbosity": "verbosity",
+    "prediction": "prediction",
+    "metadata": "metadata",
+    "cache_key": "cache.key",
+    "truncation": "truncation",
+    "logprobs": "logprobs",
+}
+"""Members that have no counterpart, and their features."""
+
+
+def _drop_absent(request: Request, losses: LossRecorder) -> None:
+    reason = "the dialect has no such member"
+    for name, feature in _ABSENT.items():
+        if getattr(request, name) is not None:
+            losses.drop(feature, name, reason)
+    for at in range(len(request.include)):
+        losses.drop("include", f"include[{at}]", reason)
+    if request.n is not None:
+        if request.n > 1:
+            losses.drop("choices", "n", "the dialect gives one answer")
+        else:
+            losses.emulate("choices", "n", "the dialect gives one answer")
+    if request.store:
+        losses.drop("store", "store", reason)
+    elif request.store is False:
+        losses.emulate("store", "store", "nothing is kept anyway")
+    if request.include_usage is not (True if request.stream else None):
+        losses.default("usage", "include_usage", "streams tell usage, unasked")
+    if request.modalities and set(request.modalities) - {"text"}:
+        losses.drop("modalities", "modalities", "the dialect answers with text")
+    elif request.modalities:
+        losses.emulate("modalities", "modalities", "the dialect answers with text")
+    if request.audio is not None:
+        losses.drop("audio.output", "audio", "the dialect does not speak")
+
+
+def _fit_tier(request: Request, fitting: Fitting) -> str | None:
+    tier, losses = request.service_tier, fitting.losses
+    if tier is None or (
+        fitting.native and "service_tier" not in fitting.profile.rejects
+    ):
+        return tier
+    if "service_tier" in fitting.profile.rejects:
+        losses.drop("service_tier", "service_tier", "the server has no tiers")
+        return None
+    if tier in _TIERS:
+        return tier
+    if tier == "priority":
+        reason = "priority capacity is used where there is any"
+        losses.approximate("service_tier", "service_tier", reason)
+        return "auto"
+    losses.drop("service_tier", "service_tier", "the dialect has no such tier")
+    return None
+
+
+_STATE: Final = (
+    "previous_response_id",
+    "conversation",
+    "prompt",
+    "cached_content",
+    "continuation_token",
+)
+
+
+def _fit_state(request: Request, fitting: Fitting) -> Any:
+    state = request.state
+    if state is None:
+        return None
+    reason = "kept by another server"
+    for name in (*_STATE, *(() if fitting.native else ("container",))):
+        if getattr(state, name) is not None:
+            fitting.losses.drop("state", f"state.{name}", reason)
+            state = replace(state, **{name: None})
+    return state if state.container is not None else None
+
+
+def _in_open_loop(request: Request) -> bool:
+    """The last turn answers calls: the thoughts before them are asked for."""
+    last = request.messages[-1] if request.messages else None
+    return last is not None and any(isinstance(p, ToolResultPart) for p in last.parts)
+
+
+def _without_lost_thoughts(
+    request: Request, reasoning: Any, target: RequestTarget
+) -> Any:
+    """Budget models refuse a turn with calls that does not begin with its thought."""
+    if reasoning is None or reasoning.mode != "on":
+        return reasoning
+    for message in reversed(request.messages):
+        if message.role == "assistant":
+            first = message.parts[0] if message.parts else None
+            kept = (
+                isinstance(first, ReasoningPart)
+                and first.signature is not None
+                and first.signature.origin == NAME
+            )
+            called = any(isinstance(part, ToolCallPart) for part in message.parts)
+            if called and not kept:
+                reason = "the thought before the calls is lost"
+                target.losses.approximate("reasoning.mode", "reasoning", reason)
+                return None
+            break
+    return reasoning
+
+
+def _instructed(messages: tuple[Message, ...], text: str) -> tuple[Message, ...]:
+    """`messages` with one more instruction at the top."""
+    part = TextPart(text=text)
+    if messages and messages[0].top:
+        first = replace(messages[0], parts=(*messages[0].parts, part))
+        return (first, *messages[1:])
+    return (Message(role="system", parts=(part,), top=True), *messages)

@@ -1,0 +1,405 @@
+"""A conversation made to fit: turns that alternate, results first, legal ids.
+
+https://platform.claude.com/docs/en/api/messages: the first turn is the user's, results
+stand before everything else in the turn after their calls, texts are not empty, and at
+most four cache marks are set.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from msgspec.structs import replace
+
+from llmwire import _seal
+from llmwire._turns import (
+    REMINDER,
+    Placed,
+    answered,
+    plain_text,
+    results_first,
+    with_legal_call_ids,
+)
+from llmwire.dialects import RequestTarget
+from llmwire.dialects.anthropic._adapt_parts import Fitting, fit_thought
+from llmwire.dialects.anthropic._wire import NAME
+from llmwire.messages import (
+    CacheMark,
+    Message,
+    Part,
+    ReasoningPart,
+    Role,
+    TextPart,
+    ToolCallPart,
+    ToolResultPart,
+)
+from llmwire.requests import Request, Tool
+
+_SYSTEM: Final = ("system", "developer")
+_EMPTY: Final = "(empty)"
+_CONTINUED: Final = "(continued)"
+_MAX_MARKS: Final = 4
+_LONG: Final = "1h"
+
+
+class _Turn:
+    """Neighbouring messages of one side while they are made to fit."""
+
+    __slots__ = ("at", "parts", "role")
+
+    def __init__(self, role: Role, at: int) -> None:
+        self.role = role
+        self.at = at
+        """Index of the first message it is made of."""
+        self.parts: list[Placed] = []
+
+
+def without_foreign(request: Request, target: RequestTarget) -> Request:
+    """`request` without signatures that this vendor did not make."""
+    messages: list[Message] = []
+    changed = False
+    for at, message in enumerate(request.messages):
+        kept: list[Part] = []
+        same = True
+        for index, part in enumerate(message.parts):
+            path = f"messages[{at}].parts[{index}]"
+            if isinstance(part, ReasoningPart):
+                fitted = fit_thought(part, path, target, request.model, True)
+                same = same and fitted is part
+                if fitted is not None:
+                    kept.append(fitted)
+                continue
+            if part.signature is not None:
+                signature = part.signature
+                if not _seal.fits(signature, NAME, request.model, target.tag):
+                    reason = "made elsewhere: no verifier may be shown it"
+                    place = f"{path}.signature"
+                    target.losses.drop("reasoning.signature", place, reason)
+                    part = replace(part, signature=None)
+                    same = False
+            kept.append(part)
+        if not same:
+            changed = True
+            if not kept:
+                continue
+            message = replace(message, parts=tuple(kept))
+        messages.append(message)
+    return replace(request, messages=tuple(messages)) if changed else request
+
+
+def fit_messages(
+    request: Request, tools: tuple[Tool, ...], fitting: Fitting
+) -> tuple[tuple[Message, ...], tuple[Tool, ...]]:
+    """The messages as they may be sent, and `tools` with the marks they may keep."""
+    profile, losses = fitting.profile, fitting.losses
+    messages = request.messages
+    rule = "any" if profile.call_ids == "omitted" else profile.call_ids
+    messages = with_legal_call_ids(messages, rule, profile.max_call_id, unique=True)
+    messages = answered(messages, losses)
+    leading = _leading(messages)
+    top = _fit_top(messages, leading, fitting)
+    turns = _turns(messages, leading, fitting)
+    turns = _without_empty(turns, fitting)
+    turns = _with_user_first(turns, fitting)
+    turns = _without_prefill(turns, fitting)
+    tools = _limit_marks(request, tools, top, turns, fitting)
+    fitted: list[Message] = []
+    if top:
+        parts = tuple(placed.part for placed in top)
+        fitted.append(Message(role="system", parts=parts, top=True))
+    for turn in turns:
+        parts = tuple(placed.part for placed in turn.parts)
+        kept = fitting.native and turn.at >= 0
+        extras = messages[turn.at].extras if kept else None
+        fitted.append(Message(role=turn.role, parts=parts, extras=extras))
+    if fitting.native and len(leading) == 1:
+        fitted[:1] = [replace(m, extras=messages[0].extras) for m in fitted[:1]]
+    return tuple(fitted), tools
+
+
+def _leading(messages: tuple[Message, ...]) -> set[int]:
+    """Indices of the instructions that become `system`."""
+    leading = {at for at, message in enumerate(messages) if message.top}
+    for at, message in enumerate(messages):
+        if message.role not in _SYSTEM:
+            break
+        leading.add(at)
+    return leading
+
+
+def _fit_top(
+    messages: tuple[Message, ...], leading: set[int], fitting: Fitting
+) -> list[Placed]:
+    losses = fitting.losses
+    top: list[Placed] = []
+    for order, at in enumerate(sorted(leading)):
+        message, path = messages[at], f"messages[{at}]"
+        if not message.top:
+            reason = "instructions at the front stand at the top"
+            losses.emulate("instructions.top", f"{path}.top", reason)
+        if order:
+            reason = "joined with the instructions before it"
+            losses.approximate("message.boundary", path, reason)
+        _note_message(message, path, fitting)
+        for index, part in enumerate(message.parts):
+            place = f"{path}.parts[{index}]"
+            fitted = _fit_instruction(part, place, fitting)
+            if fitted is not None:
+                _append(top, Placed(place, fitted), fitting)
+    return top
+
+
+def _note_message(message: Message, path: str, fitting: Fitting) -> None:
+    if message.role == "developer":
+        reason = "the dialect has no such role"
+        fitting.losses.approximate("instructions", f"{path}.role", reason)
+    if not fitting.native:
+        fitting.losses.drop_extras(message.extras, path)
+
+
+def _fit_instruction(part: Part, path: str, fitting: Fitting) -> Part | None:
+    if isinstance(part, TextPart):
+        return fitting.fit(part, "system", path)
+    fitting.losses.drop("instructions", path, "instructions hold text only")
+    return None
+
+
+def _append(placed: list[Placed], new: Placed, fitting: Fitting) -> None:
+    """Add a part, unless it is an empty text, whose mark moves to the one before."""
+    part = new.part
+    if not isinstance(part, TextPart) or part.text.strip():
+        placed.append(new)
+        return
+    reason = "texts must not be empty"
+    fitting.losses.drop("message.empty", new.path, reason)
+    if part.cache is None:
+        return
+    last = placed[-1] if placed else None
+    if last is None or isinstance(last.part, ReasoningPart):
+        reason = "nothing before it can be marked"
+        fitting.losses.drop("cache.mark", f"{new.path}.cache", reason)
+    elif last.part.cache is None:
+        reason = "moved from the empty text behind it"
+        fitting.losses.emulate("cache.mark", f"{last.path}.cache", reason)
+        fitting.moved[last.path] = new.path
+        placed[-1] = Placed(last.path, replace(last.part, cache=part.cache))
+
+
+def _turns(
+    messages: tuple[Message, ...], leading: set[int], fitting: Fitting
+) -> list[_Turn]:
+    turns: list[_Turn] = []
+    rest = [at for at in range(len(messages)) if at not in leading]
+    for order, at in enumerate(rest):
+        message, path = messages[at], f"messages[{at}]"
+        _note_message(message, path, fitting)
+        role: Role = message.role
+        parts = message.parts
+        if role in _SYSTEM:
+            following = messages[rest[order + 1]] if order + 1 < len(rest) else None
+            if _in_place(turns, following, fitting):
+                role = "system"
+            else:
+                role, parts = "user", _reminder(message, path, fitting)
+        if not turns or turns[-1].role != role:
+            turns.append(_Turn(role, at))
+        else:
+            reason = "merged with the turn before it"
+            fitting.losses.approximate("message.boundary", path, reason)
+            before = turns[-1].at
+            if not turns[-1].parts and not messages[before].parts:
+                reason = "a turn with nothing that can be sent"
+                fitting.losses.drop("message.empty", f"messages[{before}]", reason)
+        turn = turns[-1]
+        for index, part in enumerate(parts):
+            place = f"{path}.parts[{index}]"
+            if role == "system":
+                fitted = _fit_instruction(part, place, fitting)
+            else:
+                fitted = fitting.fit(part, role, place)
+            if fitted is not None:
+                _append(turn.parts, Placed(place, fitted), fitting)
+    calls: list[str] = []
+    for turn in turns:
+        if turn.role == "user":
+            _order(turn, calls, fitting)
+        calls = [
+            placed.part.call_id
+            for placed in turn.parts
+            if isinstance(placed.part, ToolCallPart)
+        ]
+    return turns
+
+
+def _in_place(turns: list[_Turn], following: Message | None, fitting: Fitting) -> bool:
+    """Instructions may stand here: behind the user, before the assistant or last."""
+    return (
+        fitting.profile.system_in_place
+        and bool(turns)
+        and turns[-1].role in ("user", "system")
+        and (following is None or following.role in ("assistant", *_SYSTEM))
+    )
+
+
+def _reminder(message: Message, path: str, fitting: Fitting) -> tuple[Part, ...]:
+    text = plain_text(message.parts)
+    reason = "wrapped into a turn of the user"
+    fitting.losses.emulate("instructions", path, reason)
+    return (TextPart(text=REMINDER.format(text)),) if text.strip() else ()
+
+
+def _order(turn: _Turn, calls: list[str], fitting: Fitting) -> None:
+    """Results first, in the order of their calls."""
+    if not any(isinstance(placed.part, ToolResultPart) for placed in turn.parts):
+        return
+    ordered = list(results_first(tuple(turn.parts), calls))
+    if [p.path for p in ordered] != [p.path for p in turn.parts]:
+        reason = "results come first, in the order of their calls"
+        path = f"messages[{turn.at}].parts"
+        fitting.losses.approximate("part.order", path, reason)
+        turn.parts = ordered
+
+
+def _without_empty(turns: list[_Turn], fitting: Fitting) -> list[_Turn]:
+    """Turns that have nothing left: a placeholder for the user's, none for others."""
+    kept: list[_Turn] = []
+    for turn in turns:
+        if not turn.parts:
+            path = f"messages[{turn.at}]"
+            if turn.role == "user" and fitting.losses.emulates("message.empty"):
+                reason = "a placeholder stands for an empty turn"
+                fitting.losses.emulate("message.empty", path, reason)
+                turn.parts.append(Placed(path, TextPart(text=_EMPTY)))
+            else:
+                reason = "a turn with nothing that can be sent"
+                fitting.losses.drop("message.empty", path, reason)
+                continue
+        if kept and kept[-1].role == turn.role:
+            path = f"messages[{turn.at}]"
+            reason = "merged with the turn before the empty one"
+            fitting.losses.approximate("message.boundary", path, reason)
+            kept[-1].parts += turn.parts
+        else:
+            kept.append(turn)
+    if not kept and fitting.losses.emulates("message.empty"):
+        reason = "a placeholder stands where nothing was said"
+        fitting.losses.emulate("message.empty", "messages", reason)
+        kept.append(_Turn("user", -1))
+        kept[0].parts.append(Placed("messages", TextPart(text=_EMPTY)))
+    return kept
+
+
+def _with_user_first(turns: list[_Turn], fitting: Fitting) -> list[_Turn]:
+    losses = fitting.losses
+    if not turns or turns[0].role == "user" or not fitting.profile.first_turn_user:
+        return turns
+    path = f"messages[{turns[0].at}]"
+    if losses.choice("message.order") == "emulate":
+        losses.emulate("message.order", path, "a turn of the user was put before it")
+        first = _Turn("user", turns[0].at)
+        first.parts.append(Placed(path, TextPart(text=_CONTINUED)))
+        return [first, *turns]
+    losses.drop("message.order", path, "the first turn must be the user's")
+    return _with_user_first(turns[1:], fitting)
+
+
+def _without_prefill(turns: list[_Turn], fitting: Fitting) -> list[_Turn]:
+    if not turns or turns[-1].role != "assistant":
+        return turns
+    last = turns[-1]
+    if not fitting.profile.prefill:
+        path = f"messages[{last.at}]"
+        if fitting.losses.emulates("message.prefill"):
+            reason = "a turn of the user was put behind it"
+            fitting.losses.emulate("message.prefill", path, reason)
+            following = _Turn("user", last.at)
+            following.parts.append(Placed(path, TextPart(text=_CONTINUED)))
+            return [*turns, following]
+        reason = "the model does not continue a turn of its own"
+        fitting.losses.drop("message.prefill", path, reason)
+        return turns[:-1]
+    placed = last.parts[-1]
+    if isinstance(placed.part, TextPart):
+        text = placed.part.text.rstrip()
+        if text != placed.part.text:
+            reason = "white space at the end is refused"
+            path = f"{placed.path}.text"
+            fitting.losses.approximate("message.prefill", path, reason)
+            last.parts[-1] = Placed(placed.path, replace(placed.part, text=text))
+    return turns
+
+
+def _limit_marks(
+    request: Request,
+    tools: tuple[Tool, ...],
+    top: list[Placed],
+    turns: list[_Turn],
+    fitting: Fitting,
+) -> tuple[Tool, ...]:
+    """At most four marks: the last ones in the order in which they are rendered."""
+    groups = [top, *(turn.parts for turn in turns)]
+    marks = sum(tool.cache is not None for tool in tools)
+    marks += sum(_marks(placed.part) for group in groups for placed in group)
+    if not marks:
+        return tools
+    spare = marks - (_MAX_MARKS - (request.cache is not None))
+    limiter = _Limiter(spare, fitting)
+    kept = tuple(
+        replace(tool, cache=limiter.limited(tool.cache, f"tools[{at}]"))
+        if tool.cache is not None
+        else tool
+        for at, tool in enumerate(tools)
+    )
+    for group in groups:
+        for at, placed in enumerate(group):
+            if _marks(placed.part):
+                part = limiter.limited_part(placed.part, placed.path)
+                group[at] = Placed(placed.path, part)
+    return kept
+
+
+def _marks(part: Part) -> int:
+    """Marks on a part, and inside a result."""
+    inner = part.parts if isinstance(part, ToolResultPart) else ()
+    return (part.cache is not None) + sum(p.cache is not None for p in inner)
+
+
+class _Limiter:
+    """Walks the marks in the order in which they are rendered."""
+
+    def __init__(self, spare: int, fitting: Fitting) -> None:
+        self._spare = spare
+        """Marks that are still too many: the first ones go."""
+        self._fitting = fitting
+        self._short = False
+        """A mark of short life was kept: those behind it may not live longer."""
+
+    def limited(self, mark: CacheMark, path: str) -> CacheMark | None:
+        """The mark, shorter, or none."""
+        losses = self._fitting.losses
+        place = f"{self._fitting.moved.get(path, path)}.cache"
+        if self._spare > 0:
+            self._spare -= 1
+            losses.drop("cache.mark", place, "four marks are allowed")
+            return None
+        if mark.ttl != _LONG:
+            self._short = True
+        elif self._short:
+            reason = "marks of long life stand before those of short"
+            losses.approximate("cache.mark", f"{place}.ttl", reason)
+            return replace(mark, ttl=None)
+        return mark
+
+    def limited_part(self, part: Part, path: str) -> Part:
+        """A part with its marks limited, those inside a result first."""
+        if isinstance(part, ToolResultPart):
+            inner = tuple(
+                replace(p, cache=self.limited(p.cache, f"{path}.parts[{at}]"))
+                if p.cache is not None
+                else p
+                for at, p in enumerate(part.parts)
+            )
+            part = replace(part, parts=inner)
+        if part.cache is None:
+            return part
+        return replace(part, cache=self.limited(part.cache, path))

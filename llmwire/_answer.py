@@ -1,0 +1,212 @@
+"""The client's side of one attempt: the head, what was decided, what was learned.
+
+Knows how an answer and an error look to the client, not how the upstream's bytes are
+read: that is the lanes' business (`llmwire._lanes`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from llmwire._sides import reply_target, response_source
+from llmwire.context import Context
+from llmwire.dialects import Dialect, ReplyTarget, ResponseSource
+from llmwire.events import (
+    ArgumentsDelta,
+    Event,
+    MessageEnd,
+    MessageStart,
+    PartStart,
+    ReasoningDelta,
+    StreamEnd,
+    StreamError,
+    TextDelta,
+)
+from llmwire.filters import Filter, FilterChain
+from llmwire.http import Head, Headers
+from llmwire.limits import Limits
+from llmwire.losses import LossRecorder
+from llmwire.messages import APIError, Response
+from llmwire.streams import StreamDecoder, Tally
+
+_COMMITS: Final = (PartStart, MessageEnd, StreamEnd)
+_OUTPUT: Final = (TextDelta, ReasoningDelta, ArgumentsDelta)
+_STREAM_HEADERS: Final[Headers] = (
+    ("content-type", "text/event-stream; charset=utf-8"),
+    ("cache-control", "no-cache"),
+)
+_JSON_HEADERS: Final[Headers] = (("content-type", "application/json"),)
+
+
+class Plan(Struct, frozen=True, kw_only=True):
+    """Everything that is known when an attempt starts."""
+
+    context: Context
+    client: Dialect
+    upstream: Dialect
+    filters: tuple[Filter, ...] = ()
+    stream: bool = False
+    """The client wants a stream."""
+    framing: str = "sse"
+    """Of the client's stream."""
+    raw: bool = False
+    """Pass-through: nothing wants to change anything."""
+    observe: bool = False
+    checked: bool = False
+    counting: bool = False
+    """Tokens are counted, nothing is generated."""
+    created: float | None = None
+    seed: str = ""
+    limits: Limits = Limits()
+
+
+class Answer:
+    """What the client is given, and whether it has begun."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.tally = Tally()
+        self.chain = FilterChain(plan.filters, checked=plan.checked)
+        self.recorder = LossRecorder(response=True)
+        self.upstream_headers: Headers = ()
+        self.head: Head | None = None
+        self.answering = False
+        """An answer, not an error reply, was decided for."""
+        self.over = False
+        """It is complete, or has failed."""
+        self.failed = False
+        """It was ended with an error of ours."""
+        self.first_output = False
+        self.holding = False
+        """Nothing may go out yet, whatever was decided."""
+        self.passing = False
+        """The upstream's own stream is what the client gets."""
+        self.error_body: bytes | None = None
+        """Of an error reply, until it is given: all that the client gets."""
+        self._start = MessageStart()
+        self._send: Callable[[Event], bytes] | None = None
+
+    @property
+    def closed(self) -> bool:
+        """Nothing more will be given: over, and no stream to be passed on."""
+        return self.over and (self.failed or not self.passing)
+
+    def target(self) -> ReplyTarget:
+        """For whom the answer is written."""
+        plan = self.plan
+        return reply_target(
+            plan.client,
+            plan.context,
+            self.recorder,
+            created=plan.created,
+            seed=plan.seed,
+            framing=plan.framing,
+            limits=plan.limits,
+        )
+
+    def source(self) -> ResponseSource:
+        """From whom the answer is read."""
+        plan = self.plan
+        return response_source(
+            plan.upstream, plan.context, seed=plan.seed, limits=plan.limits
+        )
+
+    def decoder(self, framing: str) -> StreamDecoder:
+        """Of the upstream's stream."""
+        plan = self.plan
+        return StreamDecoder(
+            plan.upstream,
+            framing=framing,
+            context=plan.context,
+            id=plan.seed,
+            limits=plan.limits,
+        )
+
+    def send(self, event: Event) -> bytes:
+        """`event` in the client's stream."""
+        if self._send is None:
+            self._send = self.plan.client.stream_writer(self.target()).send
+        return self._send(event)
+
+    def note(self, event: Event) -> None:
+        """Learn from an event on its way to the client."""
+        self.tally.take(event)
+        self.decide(event)
+
+    def decide(self, event: Event) -> None:
+        """The first event of an answer decides for a streamed 200 where the client
+        wants a stream."""
+        if isinstance(event, MessageStart):
+            self._start = event
+        elif isinstance(event, _OUTPUT):
+            self.first_output = self.first_output or bool(event.text)
+        elif isinstance(event, _COMMITS) and self.plan.stream:
+            self.commit()
+
+    def learn(self, response: Response) -> None:
+        """Note what a whole answer tells."""
+        self.tally.usage = response.usage
+        self.tally.stop = response.choices[0].stop if response.choices else None
+        self.first_output = any(choice.parts for choice in response.choices)
+
+    def commit(self) -> None:
+        """Decide for a streamed 200, once."""
+        if self.head is None:
+            json = self.plan.framing == "json-array"
+            headers = _JSON_HEADERS if json else _STREAM_HEADERS
+            self.head = Head(200, (*headers, *self._shown_headers()))
+            self.answering = True
+
+    def whole(self, body: bytes) -> bytes:
+        """Decide for a whole 200: `body` is all of it."""
+        length = ("content-length", str(len(body)))
+        self.head = Head(200, (*_JSON_HEADERS, length, *self._shown_headers()))
+        self.answering = self.over = True
+        return body
+
+    def whole_response(self, response: Response) -> bytes:
+        """Decide for a whole 200 in the client's dialect."""
+        return self.whole(self.plan.client.encode_response(response, self.target()))
+
+    def fail(self, error: APIError) -> bytes:
+        """`error` in the form that the client can still be given.
+
+        An error reply goes to `error_body`: nothing that was due before it counts.
+        """
+        if self.over:
+            return b""
+        self.tally.take(StreamError(error))
+        self.over = self.failed = True
+        if self.answering and self.passing:
+            target = replace(self.target(), start=self._start)
+            return self.plan.client.stream_error(error, target)
+        if self.answering:
+            return self.send(StreamError(error))
+        reply = self.plan.client.encode_error(error)
+        known = {name for name, _ in reply.headers}
+        more = (("content-length", str(len(reply.body))), *self._shown_headers())
+        headers = (*reply.headers, *(pair for pair in more if pair[0] not in known))
+        self.head = Head(reply.status, headers)
+        self.error_body = reply.body
+        return b""
+
+    def _shown_headers(self) -> Headers:
+        """The upstream's headers that a client may see."""
+        allowed = self.plan.upstream.reply_headers
+        prefixes = tuple(name[:-1] for name in allowed if name.endswith("*"))
+        return tuple(
+            (name, value)
+            for name, value in self.upstream_headers
+            if name in allowed or (prefixes and name.startswith(prefixes))
+        )
+
+
+def bad_answer(message: str) -> APIError:
+    """The upstream's answer is not one of its dialect."""
+    return APIError(
+        kind="bad_upstream", message=f"the upstream's answer: {message}", status=502
+    )

@@ -1,0 +1,101 @@
+"""The second suite: recorded traffic of real providers, where it is at hand.
+
+It lies beside the project (`../shared/corpus`) and is never copied into it; where it is
+absent these tests say that they are skipped. `python -m tests.corpus FOLDER` prints the
+table that they assert.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from tests import corpus, sse_conformance
+from tests.sentences import anthropic, gemini, openai_chat, openai_responses
+
+FOLDER: Final = Path(__file__).resolve().parent.parent.parent / "shared" / "corpus"
+pytestmark = pytest.mark.skipif(
+    not FOLDER.is_dir(), reason="no recorded traffic beside the project"
+)
+DIALECTS: Final = tuple(corpus.DIALECTS.values())
+PAIRS: Final = [(a, b) for a in DIALECTS for b in DIALECTS]
+
+
+@pytest.fixture(scope="module")
+def result() -> corpus.Result:
+    """The whole corpus through every pair, once."""
+    return corpus.run(FOLDER)
+
+
+@pytest.mark.parametrize("kind", ["request", "response", "stream"])
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_own_traffic_is_exact(result: corpus.Result, dialect: str, kind: str) -> None:
+    """R2, and its form for streams: 100 %, with no loss and no refusal."""
+    cell = result.cell(kind, dialect, dialect)
+    assert cell.tried > 100
+    assert cell.failures == []
+    assert cell.through == cell.tried
+
+
+@pytest.mark.parametrize("kind", ["request", "response", "stream", "error"])
+@pytest.mark.parametrize("pair", PAIRS, ids=" to ".join)
+def test_every_pair_comes_through(
+    result: corpus.Result, pair: tuple[str, str], kind: str
+) -> None:
+    """Valid for the vendor's SDK, nothing lost unsaid; hardly anything refused.
+
+    Of requests 2 % may be, and what refers to state that only its server keeps must be.
+    """
+    cell = result.cell(kind, *pair)
+    assert cell.tried > 0
+    assert cell.failures == []
+    refused = sum(cell.refusals.values())
+    allowed = max(0.02 * cell.tried, cell.refusals["state"])
+    assert refused <= (allowed if kind == "request" else 0)
+
+
+def test_what_is_invalid_is_listed(result: corpus.Result) -> None:
+    """Few records are no messages of their dialect, and each is named."""
+    assert len(result.invalid) <= 60
+    assert all(": " in line for line in result.invalid)
+
+
+def test_raw_streams_pass_through_unchanged() -> None:
+    """R0: whatever the division, the bytes of a stream passed through are its own."""
+    count = 0
+    for dialect, record in corpus.records(FOLDER):
+        if record.get("sse") and (record.get("status") or 200) < 400:
+            assert corpus.passes_through(dialect, record["sse"].encode()), record["id"]
+            count += 1
+    assert count > 1000
+
+
+def _conformance() -> list[Any]:
+    file = FOLDER / "sse_conformance.jsonl"
+    lines = file.read_text().splitlines() if file.exists() else []
+    return [json.loads(line) for line in lines]
+
+
+@pytest.mark.parametrize("record", _conformance(), ids=lambda record: record["id"])
+def test_sse_conformance(record: dict[str, Any]) -> None:
+    """Every public case that does not itself deviate from WHATWG."""
+    found = sse_conformance.check(record)
+    assert (found is not None) == bool(record.get("deviation")), found
+
+
+SENTENCES: Final = {
+    "openai-chat": openai_chat.CASES,
+    "openai-responses": openai_responses.CASES,
+    "anthropic": anthropic.CASES,
+    "gemini": gemini.CASES,
+}
+
+
+def test_hand_written_sentences_have_their_recordings() -> None:
+    """Each hand-written stream is like a recording that exists."""
+    known = {record["id"] for _, record in corpus.records(FOLDER)}
+    for cases in SENTENCES.values():
+        assert {case.like for case in cases} <= known

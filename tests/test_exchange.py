@@ -1,0 +1,245 @@
+"""Tests of `llmwire.exchange`: what was asked, replies without an upstream, and when
+the client's own bytes go on."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from llmwire.dialects import ModelInfo, ModelList
+from llmwire.errors import (
+    LimitExceeded,
+    LocalProtocolError,
+    RemoteProtocolError,
+    UnsupportedFeature,
+)
+from llmwire.exchange import Exchange
+from llmwire.http import HTTPRequest
+from llmwire.limits import Limits
+from llmwire.messages import APIError, Choice, Response, TextPart, TokenCount
+from llmwire.profiles import Profile
+from tests.toys import OTHER, SILENT, TOY, frame
+
+BODY = b'{ "model": "m", "ask": "why", "seed": 7 }'
+ANSWER = Response(id="1", choices=(Choice(parts=(TextPart("so"),), stop="end"),))
+
+
+def _post(path: str = "/text", body: bytes = BODY) -> HTTPRequest:
+    return HTTPRequest(method="POST", path=path, body=body)
+
+
+def _received(body: bytes = BODY, path: str = "/text") -> Exchange:
+    exchange = Exchange(TOY, created=1.0, id="seed")
+    exchange.receive_request(_post(path, body))
+    return exchange
+
+
+def _json(body: bytes) -> Any:
+    return json.loads(body)
+
+
+# --- What is asked ---------------------------------------------------------------
+
+
+def test_the_path_says_what_is_asked() -> None:
+    exchange = Exchange(TOY)
+    assert (exchange.operation, exchange.context) == ("other", None)
+    assert exchange.receive_request(_post()) is not None
+    assert (exchange.operation, exchange.framing) == ("generate", "sse")
+    exchange = Exchange(TOY)
+    assert exchange.receive_request(_post("/text/count")) is not None
+    assert exchange.operation == "count_tokens"
+    listed = HTTPRequest(method="GET", path="/text/models")
+    exchange = Exchange(TOY)
+    assert exchange.receive_request(listed) is None
+    assert exchange.operation == "models"
+    exchange = Exchange(TOY)
+    one = HTTPRequest(method="GET", path="/text/models/m")
+    assert exchange.receive_request(one) is None
+    assert (exchange.operation, exchange.model) == ("model", "m")
+
+
+@pytest.mark.parametrize(
+    ("http", "status"),
+    [
+        (_post("/nowhere"), 404),
+        (HTTPRequest(method="PUT", path="/text"), 404),
+        (_post(body=b"{"), 400),
+        (_post(body=b"[]"), 400),
+    ],
+)
+def test_mistakes_are_answered_in_the_clients_envelope(
+    http: HTTPRequest, status: int
+) -> None:
+    with pytest.raises(RemoteProtocolError) as raised:
+        Exchange(TOY).receive_request(http)
+    assert raised.value.reply is not None
+    assert raised.value.reply.status == status
+    assert _json(raised.value.reply.body)["error"]
+
+
+def test_too_much_is_413() -> None:
+    with pytest.raises(LimitExceeded) as raised:
+        Exchange(TOY, limits=Limits(body=3)).receive_request(_post())
+    assert raised.value.reply is not None
+    assert raised.value.reply.status == 413
+    assert _json(raised.value.reply.body)["kind"] == "too_large"
+
+
+# --- Replies without an upstream ---------------------------------------------------
+
+
+def test_values_are_written_in_the_clients_dialect() -> None:
+    exchange = _received()
+    model = ModelInfo(id="m")
+    for value, body in (
+        (TokenCount(input=5), {"count": 5}),
+        (ModelList(models=(model,)), ["m"]),
+        (model, "m"),
+        (ANSWER, {"id": "1", "text": "so", "stop": "end"}),
+    ):
+        reply = exchange.reply(value)
+        assert (reply.status, _json(reply.body)) == (200, body)
+        assert reply.headers == (("content-type", "application/json"),)
+    error = APIError(kind="overloaded", message="down", status=503)
+    assert exchange.reply(error).status == 503
+
+
+def test_an_answer_may_come_without_a_request() -> None:
+    assert _json(Exchange(TOY).reply(ANSWER).body)["text"] == "so"
+
+
+@pytest.mark.parametrize(
+    ("path", "kind", "end"),
+    [
+        ("/text", "text/event-stream; charset=utf-8", frame()),
+        ("/text?json-array", "application/json", b"END\n"),
+    ],
+)
+def test_an_answer_is_streamed_to_who_asked_for_it(
+    path: str, kind: str, end: bytes
+) -> None:
+    reply = _received(b'{"model": "m", "stream": true}', path).reply(ANSWER)
+    assert reply.headers == (("content-type", kind),)
+    assert reply.body.endswith(end)
+
+
+def test_the_context_of_a_request() -> None:
+    context = _received(b'{"model": "m", "usage": true}').context
+    assert context is not None
+    assert (context.source, context.target) == (TOY.name, TOY.name)
+    assert context.include_usage
+    assert context.echo is not None
+
+
+# --- Attempts --------------------------------------------------------------------
+
+
+def test_an_attempt_needs_a_request() -> None:
+    with pytest.raises(LocalProtocolError, match="no request"):
+        Exchange(TOY).attempt(OTHER)
+
+
+def test_another_dialect_gets_a_translation() -> None:
+    attempt = _received().attempt(OTHER, model="big", tag="t")
+    assert _json(attempt.http.body) == {"model": "big", "TEXT": "asked", "seed": "7"}
+    assert attempt.context.source == TOY.name
+    assert attempt.context.echo is not None
+    assert attempt.context.tag == "t"
+
+
+def test_the_same_dialect_gets_the_clients_own_bytes() -> None:
+    assert _received().attempt(TOY).http.body == BODY
+    exchange = Exchange(TOY)
+    request = exchange.receive_request(_post())
+    assert exchange.attempt(TOY, request).http.body == BODY
+
+
+def test_another_model_is_spliced_into_the_clients_own_bytes() -> None:
+    attempt = _received().attempt(TOY, model="big")
+    members = _json(attempt.http.body)
+    assert members == {"model": "big", "ask": "why", "seed": 7}
+
+
+def test_a_request_that_a_step_changed_is_written_anew() -> None:
+    exchange = Exchange(TOY)
+    request = exchange.receive_request(_post())
+    assert request is not None
+    changed = replace(request, model="other")
+    assert _json(exchange.attempt(TOY, changed).http.body)["model"] == "other"
+    # An equal one is not the one that was received either.
+    assert exchange.attempt(TOY, replace(request)).http.body != BODY
+    assert Exchange(TOY).attempt(TOY, request).http.body != BODY
+
+
+@pytest.mark.parametrize(
+    "profile",
+    [
+        Profile(renames={"seed": "random_seed"}),
+        Profile(rejects=frozenset({"seed"})),
+    ],
+)
+def test_a_profile_that_objects_gets_the_request_written_anew(profile: Profile) -> None:
+    attempt = _received().attempt(TOY, profile=profile)
+    assert "seed" not in _json(attempt.http.body)
+    # Where it has nothing to object to, the bytes are the client's.
+    plain = b'{ "model": "m", "ask": "why" }'
+    assert _received(plain).attempt(TOY, profile=profile).http.body == plain
+
+
+def test_what_only_the_profile_allows_is_written_by_it() -> None:
+    exchange = _received(b'{"model": "m", "n": 2}')
+    profile = Profile(name="wide")
+    attempt = exchange.attempt(TOY, profile=profile, policy={"choices": "drop"})
+    assert [loss.feature for loss in attempt.losses] == ["choices"]
+
+
+def test_a_profile_that_can_what_the_dialect_cannot_is_written_for() -> None:
+    def encode(request: Any, target: Any) -> Any:
+        if target.profile.name != "wide":
+            target.losses.drop("choices", "n", "a toy answers once")
+        return TOY.encode_request(replace(request, n=None), target)
+
+    dialect = replace(TOY, encode_request=encode)
+    exchange = Exchange(dialect)
+    exchange.receive_request(_post(body=b'{"model": "m", "n": 2}'))
+    attempt = exchange.attempt(dialect, profile=Profile(name="wide"))
+    assert _json(attempt.http.body) == {"model": "m", "text": "asked"}
+
+
+def test_filters_and_emulations_prevent_passing_through() -> None:
+    attempt = _received().attempt(TOY, filters=(lambda _: lambda event: (event,),))
+    assert attempt.http.body != BODY
+    attempt = _received(b'{"model": "m", "cut": ["x"]}').attempt(TOY)
+    assert attempt.context.stops == ("x",)
+
+
+def test_refusals_carry_the_reply() -> None:
+    body = b'{"model": "m", "n": 2}'
+    for path in ("/text", "/text/count"):
+        with pytest.raises(UnsupportedFeature) as raised:
+            _received(body, path).attempt(OTHER)
+        assert raised.value.reply is not None
+        assert raised.value.reply.status == 400
+        assert "`n`" in _json(raised.value.reply.body)["error"]
+
+
+# --- Counting --------------------------------------------------------------------
+
+
+def test_counting_is_asked_for_in_the_servers_way() -> None:
+    attempt = _received(path="/text/count").attempt(OTHER, model="big")
+    assert (attempt.http.path, _json(attempt.http.body)) == ("/count", {"model": "big"})
+    attempt = _received(b'{"n": 2}', "/text/count").attempt(
+        OTHER, policy={"choices": "drop"}
+    )
+    assert [loss.feature for loss in attempt.losses] == ["choices"]
+
+
+def test_a_server_that_cannot_count_is_not_asked() -> None:
+    with pytest.raises(UnsupportedFeature, match="does not count") as raised:
+        _received(path="/text/count").attempt(SILENT)
+    assert raised.value.reply is not None

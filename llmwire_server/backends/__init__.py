@@ -1,0 +1,192 @@
+"""Where a dialect is spoken, and as whom.
+
+A `Backend` is a base URL, a credential, a dialect and a profile. Nothing here opens a
+socket, and nothing shows a credential: `Secret` has no text of its own.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final, Literal, NamedTuple
+from urllib.parse import urlsplit
+
+from msgspec import Struct
+
+from llmwire.dialects import get
+from llmwire.http import HTTPRequest
+from llmwire_server.upstream import UpstreamRequest
+
+__all__ = (
+    "BUILT_IN",
+    "SIMULATOR",
+    "Backend",
+    "BaseURL",
+    "Secret",
+    "parse_base_url",
+    "upstream_path",
+    "upstream_request",
+)
+
+SIMULATOR: Final = "simulator"
+"""Name of the backend that is no server at all."""
+
+_VERSION: Final = re.compile(r"/v\d+[a-z0-9]*\Z")
+_LEADING_VERSION: Final = re.compile(r"\A/v\d+[a-z0-9]*(?=/)")
+_KEY: Final = re.compile(r"[\x21-\x7e]+\Z")
+_HOST: Final = re.compile(r"[0-9A-Za-z._~:-]+\Z")
+_PATH: Final = re.compile(r"[\x21-\x7e]*\Z")
+_PORTS: Final = {"http": 80, "https": 443}
+
+
+class Secret:
+    """Text that is never shown: `reveal` it where it is sent.
+
+    Args:
+        text: White space around it, such as the line break of a file, is dropped.
+
+    Raises:
+        ValueError: It holds what no header can carry; the text does not show it.
+    """
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text.strip()
+        if not _KEY.match(self._text):
+            raise ValueError("a key is made of visible ASCII characters")
+
+    def reveal(self) -> str:
+        """The text."""
+        return self._text
+
+    def __repr__(self) -> str:
+        return "Secret(…)"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._text == self._text
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+
+class BaseURL(NamedTuple):
+    """A base URL, taken apart."""
+
+    scheme: Literal["http", "https"]
+    host: str
+    port: int
+    path: str
+    """Without a slash at its end."""
+
+
+class Backend(Struct, frozen=True, kw_only=True):
+    """One server, and how it is spoken to."""
+
+    name: str
+    dialect: str
+    base_url: str = ""
+    """What the vendor's own SDK takes."""
+    api_key: Secret | None = None
+    models: tuple[str, ...] = ()
+    """Models that calls without a backend's name find here."""
+    profile: str | None = None
+
+
+class BuiltIn(Struct, frozen=True):
+    """A backend that exists as soon as its key is in the environment."""
+
+    name: str
+    dialect: str
+    base_url: str
+    key_variable: str
+    url_variable: str
+
+
+BUILT_IN: Final = (
+    BuiltIn(
+        "openai",
+        "openai-chat",
+        "https://api.openai.com/v1",
+        "OPENAI_API_KEY",
+        "OPENAI_BASE_URL",
+    ),
+    BuiltIn(
+        "openai-responses",
+        "openai-responses",
+        "https://api.openai.com/v1",
+        "OPENAI_API_KEY",
+        "OPENAI_BASE_URL",
+    ),
+    BuiltIn(
+        "anthropic",
+        "anthropic",
+        "https://api.anthropic.com",
+        "ANTHROPIC_API_KEY",
+        "ANTHROPIC_BASE_URL",
+    ),
+    BuiltIn(
+        "gemini",
+        "gemini",
+        "https://generativelanguage.googleapis.com",
+        "GEMINI_API_KEY",
+        "GEMINI_BASE_URL",
+    ),
+)
+
+
+def parse_base_url(url: str) -> BaseURL:
+    """Take a base URL apart.
+
+    Raises:
+        ValueError: It is no http or https URL, or has a query, a fragment or a user;
+            the text holds nothing of it.
+    """
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        raise ValueError("expected a URL like https://host:port/path") from None
+    if parts.scheme not in _PORTS or not parts.hostname:
+        raise ValueError("expected a URL like https://host/path")
+    if parts.query or parts.fragment or parts.username is not None:
+        raise ValueError("a base URL has no user, query or fragment")
+    scheme: Literal["http", "https"] = "https" if parts.scheme == "https" else "http"
+    if not _HOST.match(parts.hostname) or not _PATH.match(parts.path):
+        raise ValueError("a base URL is made of visible ASCII characters")
+    port = parts.port if parts.port is not None else _PORTS[scheme]
+    return BaseURL(scheme, parts.hostname, port, parts.path.rstrip("/"))
+
+
+def upstream_path(dialect: str, base: str, path: str) -> str:
+    """The path of a call: the version is said once, and `base` decides which.
+
+    A base path without a version is a prefix. The SDKs of OpenAI take the version as
+    a part of it, so that behind theirs (`/openai`) only the call's own name follows.
+
+    Args:
+        dialect: Name of the dialect that is spoken there.
+        base: Path of the base URL.
+        path: Of the call, as the vendor has it: `/v1/messages`.
+    """
+    whole = bool(base) and dialect.startswith("openai")
+    if whole or _VERSION.search(base):
+        path = _LEADING_VERSION.sub("", path, count=1)
+    return base + path
+
+
+def upstream_request(backend: Backend, http: HTTPRequest) -> UpstreamRequest:
+    """`http` addressed to `backend`, with its credential."""
+    url = parse_base_url(backend.base_url)
+    headers = http.headers
+    if backend.api_key is not None:
+        key = backend.api_key.reveal()
+        headers = (*headers, *get(backend.dialect).write_credential(key))
+    return UpstreamRequest(
+        method=http.method,
+        scheme=url.scheme,
+        host=url.host,
+        port=url.port,
+        target=upstream_path(backend.dialect, url.path, http.path),
+        headers=headers,
+        body=http.body,
+    )

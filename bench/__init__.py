@@ -1,0 +1,1 @@
+"""How fast the hot paths are, each beside the least that its work could cost."""

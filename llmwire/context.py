@@ -47,6 +47,8 @@ class Context(Struct, frozen=True, kw_only=True):
     """Name as sent of the tool that stands for structured output."""
     stops: tuple[str, ...] = ()
     """Stop sequences to cut at."""
+    choices: int = 1
+    """Answers asked for."""
     echo: Extras | None = None
     """Members of the client's request that its dialect repeats in answers."""
 
@@ -62,5 +64,5 @@ class Context(Struct, frozen=True, kw_only=True):
         if self.names or self.custom or self.json_tool:
             filters.append(UnwrapFilter(self.names, self.custom, self.json_tool))
         if self.stops:
-            filters.append(StopFilter(self.stops))
+            filters.append(StopFilter(self.stops, choices=self.choices))
         return tuple(filters)

@@ -25,6 +25,7 @@ __all__ = (
     "ModelRule",
     "Profile",
     "register",
+    "register_rule",
     "resolve",
 )
 
@@ -123,6 +124,8 @@ class Profile(Struct, frozen=True, kw_only=True):
     json_object: bool = True
     custom_tools: bool = True
     cache_marks: bool = True
+    request_cache: bool = True
+    """A cache mark on the request as a whole is known."""
     long_cache: bool = True
     """The one-hour time to live is known."""
     media_urls: bool = True
@@ -183,6 +186,7 @@ _MINIMAL_AM: Final = Profile(
     structured_output=False,
     json_object=False,
     custom_tools=False,
+    request_cache=False,
     long_cache=False,
     max_stops=1000,
 )
@@ -401,12 +405,12 @@ MODEL_RULES: Final[list[ModelRule]] = [
     ),
     ModelRule(
         dialect="openai-chat",
-        pattern=r"gpt-(?:5\.[1-5]|5\.\d{2})(?!.*chat)",
+        pattern=r"gpt-5\.[1-5](?!\d)(?!.*chat)",
         changes={"sampling_with_reasoning": False, "cache_marks": False},
     ),
     ModelRule(
         dialect="openai-chat",
-        pattern=r"gpt-(?:5\.[6-9]|[6-9])",
+        pattern=r"gpt-(?:5\.[6-9]|5\.\d{2}|[6-9])",
         changes={
             "sampling_with_reasoning": False,
             "reasoning_with_tools": False,
@@ -530,7 +534,8 @@ MODEL_RULES: Final[list[ModelRule]] = [
         },
     ),
 ]
-"""Read in order; every rule that matches applies, later ones over earlier ones."""
+"""Read in order; every rule that matches applies, later ones over earlier ones.
+`register_rule` adds one."""
 
 
 def register(profile: Profile) -> None:
@@ -542,6 +547,12 @@ def register(profile: Profile) -> None:
     if not profile.name:
         raise LocalProtocolError("a profile needs a name to be registered")
     PROFILES[profile.name] = profile
+    _resolved.cache_clear()
+
+
+def register_rule(rule: ModelRule) -> None:
+    """Let `rule` apply, over every rule before it."""
+    MODEL_RULES.append(rule)
     _resolved.cache_clear()
 
 

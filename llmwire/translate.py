@@ -127,6 +127,7 @@ def encode_request(
         custom=encoded.custom,
         json_tool=encoded.json_tool,
         stops=encoded.stops,
+        choices=request.n or 1,
         echo=_echo(request),
     )
     return EncodedRequest(http=encoded.http, losses=losses.losses, context=context)

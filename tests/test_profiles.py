@@ -21,17 +21,19 @@ from llmwire.profiles import (
     ModelRule,
     Profile,
     register,
+    register_rule,
     resolve,
 )
 
 DIALECTS = ("openai-chat", "openai-responses", "anthropic", "gemini")
-REJECTABLE = frozenset(
-    "temperature top_p top_k min_p seed frequency_penalty presence_penalty "
-    "repetition_penalty logit_bias logprobs stop n user metadata store service_tier "
-    "cache_key cache verbosity prediction parallel tool_choice stream_options "
-    "message_name tool_strict output_schema output_json required_tool_choice "
-    "temperature_with_top_p encrypted_reasoning".split()
-)
+WORDS = """
+    temperature top_p top_k min_p seed frequency_penalty presence_penalty
+    repetition_penalty logit_bias logprobs stop n user metadata store service_tier
+    cache_key cache verbosity prediction parallel tool_choice stream_options
+    message_name tool_strict output_schema output_json required_tool_choice
+    temperature_with_top_p encrypted_reasoning
+"""
+REJECTABLE = frozenset(WORDS.split())
 ROWS = sorted(PROFILES)
 
 
@@ -271,3 +273,21 @@ class TestGemini:
 
 def test_names_of_models_are_not_remembered_for_ever() -> None:
     assert profiles._resolved.cache_parameters()["maxsize"] is not None
+
+
+def test_a_rule_of_a_user_applies_at_once() -> None:
+    assert resolve("anthropic", None, "house-model").thinking_off
+    rule = ModelRule(
+        dialect="anthropic", pattern="house-", changes={"thinking_off": False}
+    )
+    register_rule(rule)
+    try:
+        assert not resolve("anthropic", None, "house-model").thinking_off
+    finally:
+        MODEL_RULES.remove(rule)
+        profiles._resolved.cache_clear()
+
+
+@pytest.mark.parametrize("model", ["gpt-5.10", "gpt-5.6", "gpt-6"])
+def test_late_models_of_openai(model: str) -> None:
+    assert not resolve("openai-chat", None, model).reasoning_with_tools

@@ -13,6 +13,7 @@ place and be longer.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Final
 
@@ -23,11 +24,13 @@ _OUT: Final = -1
 class Words:
     """What to look for. Empty words are left out, equal ones taken once."""
 
-    __slots__ = ("tables", "words")
+    __slots__ = ("first", "tables", "words")
 
     def __init__(self, words: Iterable[str]) -> None:
         self.words: Final = tuple(dict.fromkeys(word for word in words if word))
         self.tables: Final = tuple(map(_borders, self.words))
+        letters = "|".join(re.escape(word[0]) for word in self.words)
+        self.first: Final = re.compile(letters or "(?!)").search
 
 
 def _borders(word: str) -> list[int]:
@@ -64,6 +67,8 @@ class Finder:
         base = len(self.held)
         if base:
             text = self.held + text
+        elif self._words.first(text) is None:
+            return text, None, ""
         reach = 0
         for at, state in enumerate(self._states):
             if state == _OUT:

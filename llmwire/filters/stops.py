@@ -139,7 +139,7 @@ class StopFilter:
         if stop is not None:
             return self._stopped(text, clear, stop)
         if clear == event.text and not text.tokens:
-            return self._numbering.moved(event)
+            return (event if text.out == event.index else TextDelta(text.out, clear),)
         return self._grown(text, clear)
 
     def _grown(self, text: _Text, clear: str) -> list[Event]:

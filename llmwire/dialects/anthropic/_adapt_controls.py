@@ -217,7 +217,9 @@ def fit_sampling(
     if kept["top_k"] is not None and kept["top_k"] != int(kept["top_k"]):
         losses.approximate("sampling", "sampling.top_k", "a whole number")
         kept["top_k"] = int(kept["top_k"])
-    return Sampling(**kept)
+    return Sampling(
+        temperature=kept["temperature"], top_p=kept["top_p"], top_k=kept["top_k"]
+    )
 
 
 def _beside_thinking(

@@ -115,7 +115,8 @@ def _grammar(tool: Tool) -> str | None:
     pieces = [tool.description] if tool.description else []
     form = decode_any(bytes(tool.format)) if tool.format is not None else None
     if isinstance(form, dict):
-        grammar = form.get("grammar") if isinstance(form.get("grammar"), dict) else form
+        inner = form.get("grammar")
+        grammar = inner if isinstance(inner, dict) else form
         definition = grammar.get("definition")
         if isinstance(definition, str):
             syntax = grammar.get("syntax", "grammar")

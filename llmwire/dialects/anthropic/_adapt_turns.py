@@ -59,6 +59,9 @@ def without_foreign(request: Request, target: RequestTarget) -> Request:
     messages: list[Message] = []
     changed = False
     for at, message in enumerate(request.messages):
+        if not any(type(p) is ReasoningPart or p.signature for p in message.parts):
+            messages.append(message)
+            continue
         kept: list[Part] = []
         same = True
         for index, part in enumerate(message.parts):

@@ -86,8 +86,15 @@ class Reading(Struct, frozen=True):
 REQUEST: Final = Reading(True)
 
 
-def read_blocks(blocks: Sequence[Any], path: str, reading: Reading) -> list[Part]:
+def read_blocks(
+    blocks: Sequence[Any], place: str | int, reading: Reading
+) -> list[Part]:
     """The parts that `blocks` (wire structs or `Raw`) are, in order.
+
+    Args:
+        blocks: As they came.
+        place: Where they stand, for errors: a path, or the index of their message.
+        reading: For whom.
 
     Raises:
         RemoteProtocolError: A client's block is no block.
@@ -95,32 +102,43 @@ def read_blocks(blocks: Sequence[Any], path: str, reading: Reading) -> list[Part
     parts: list[Part] = []
     carriers = False
     for at, block in enumerate(blocks):
-        part = read_block(block, path, at, reading)
-        if type(part) is ReasoningPart and part.extras and PLACEMENT in part.extras:
-            carriers = True
-            if part.text or part.summary:
-                parts.append(ReasoningPart(summary=part.summary, text=part.text))
-                part = msgspec.structs.replace(part, summary=(), text=None)
+        kind = type(block)
+        read = _READ.get(kind)
+        part = read(block, reading) if read is not None and kind in _SAFE else None
+        if part is None:
+            part = read_block(block, place, at, reading)
+            if isinstance(part, ReasoningPart) and PLACEMENT in (part.extras or ()):
+                carriers = True
+                if part.text or part.summary:
+                    parts.append(ReasoningPart(summary=part.summary, text=part.text))
+                    part = msgspec.structs.replace(part, summary=(), text=None)
         parts.append(part)
     return list(settled_signatures(parts)) if carriers else parts
 
 
-def read_block(block: Any, path: str, at: int, reading: Reading) -> Part:
-    """The part that one block is; `path` and `at` say where, for errors."""
+def _path(place: str | int, at: int) -> str:
+    """JSON path of a block."""
+    start = place if isinstance(place, str) else f"$.messages[{place}].content"
+    return f"{start}[{at}]"
+
+
+def read_block(block: Any, place: str | int, at: int, reading: Reading) -> Part:
+    """The part that one block is. Arguments and errors as `read_blocks`."""
     kind = type(block)
     read = _READ.get(kind)
     if read is None:
         if kind is Raw:
-            return _read_unknown(block, path, at, reading)
+            return _read_unknown(block, _path(place, at), reading)
         read = _learned(kind)
     try:
         part = read(block, reading)
     except RemoteProtocolError as error:
         what = str(error).partition(" - at `")[0]
-        raise RemoteProtocolError(what, path=f"{path}[{at}].{error.path}") from None
+        path = f"{_path(place, at)}.{error.path}"
+        raise RemoteProtocolError(what, path=path) from None
     if part is None:
         what = f"a {kind.__struct_config__.tag} block without its id or name"
-        raise RemoteProtocolError(what, path=f"{path}[{at}]")
+        raise RemoteProtocolError(what, path=_path(place, at))
     return part
 
 
@@ -150,9 +168,13 @@ def read_citation(raw: Raw) -> Citation:
 
 
 def _read_text(block: w.TextBlock, reading: Reading) -> Part:
-    extras: dict[str, Raw] | None = odd_members(block)
+    extras: dict[str, Raw] | None = None
+    if block.extras or block.learned:
+        extras = odd_members(block)
     citations: tuple[Citation, ...] = ()
     listed = block.citations
+    if listed is UNSET and block.cache_control is UNSET:
+        return TextPart(text=block.text, extras=extras)
     if listed:
         citations = tuple(map(read_citation, listed))
     elif listed is not UNSET:
@@ -330,7 +352,9 @@ def _arguments(value: Raw | UnsetType) -> str:
 
 
 def _read_call(block: w.ToolUseBlock, reading: Reading) -> Part | None:
-    extras: dict[str, Raw] | None = odd_members(block)
+    extras: dict[str, Raw] | None = None
+    if block.extras or block.learned:
+        extras = odd_members(block)
     if block.id is UNSET or block.name is UNSET:
         if reading.request:
             return None
@@ -354,7 +378,9 @@ def _read_call(block: w.ToolUseBlock, reading: Reading) -> Part | None:
 
 
 def _read_result(block: w.ToolResultBlock, reading: Reading) -> Part:
-    extras: dict[str, Raw] | None = odd_members(block)
+    extras: dict[str, Raw] | None = None
+    if block.extras or block.learned:
+        extras = odd_members(block)
     content = block.content
     parts: tuple[Part, ...] = ()
     if isinstance(content, str):
@@ -433,9 +459,8 @@ def _opaque(kind: str, block: Wire) -> OpaquePart:
     return OpaquePart(dialect=w.NAME, kind=kind, raw=Raw(encode(present)))
 
 
-def _read_unknown(raw: Raw, path: str, at: int, reading: Reading) -> Part:
+def _read_unknown(raw: Raw, place: str, reading: Reading) -> Part:
     """A block of a type that is not named here."""
-    place = f"{path}[{at}]"
     try:
         members = decode_object(bytes(raw), place)
         word = decode_any(bytes(members["type"]), place) if "type" in members else None
@@ -488,3 +513,5 @@ _READ: Final[dict[type[Any], Callable[[Any, Reading], Part | None]]] = {
     w.AdvisorResultBlock: _read_server_result,
     w.MCPResultBlock: _read_server_result,
 }
+_SAFE: Final = frozenset({w.TextBlock, w.ToolUseBlock})
+"""Blocks whose reading never raises and gives no carrier."""

@@ -16,7 +16,12 @@ from llmwire import _seal
 from llmwire._ids import is_minted_call
 from llmwire._json import decode_any, decode_object, is_json, level
 from llmwire._turns import reasoning_text
-from llmwire.dialects.anthropic._blocks_read import ORIGIN, SEARCH, search_text
+from llmwire.dialects.anthropic._blocks_read import (
+    ORIGIN,
+    SEARCH,
+    STRING_NOTE,
+    search_text,
+)
 from llmwire.dialects.anthropic._cache import write_cache
 from llmwire.dialects.anthropic._wire import NAME
 from llmwire.messages import (
@@ -42,7 +47,7 @@ Members = dict[str, object]
 
 def add_extras(members: Members, extras: Extras | None, prefix: str = "") -> Members:
     """`members` with those of `extras` at the level `prefix` behind them."""
-    if extras:
+    if extras and extras is not STRING_NOTE:
         for name, value in level(extras, prefix).items():
             members.setdefault(name, value)
     return members

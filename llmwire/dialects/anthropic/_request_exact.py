@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from msgspec import Raw
+
 from llmwire._json import decode_object
 from llmwire.dialects.anthropic._blocks_write import (
     Members,
@@ -64,8 +66,8 @@ def _write_message(message: Message) -> Members:
 
 
 def _write_tools(request: Request, body: Members) -> None:
-    tools = []
-    servers = []
+    tools: list[Members | Raw] = []
+    servers: list[Raw | None] = []
     for tool in request.tools:
         if tool.extras is not None and "@field" in tool.extras:
             servers.append(tool.raw)

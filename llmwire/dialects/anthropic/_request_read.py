@@ -188,17 +188,16 @@ def _read_message(wire: w.MessageWire, at: int, limits: Limits) -> Message:
     if role is None:
         what = "expected `user`, `assistant` or `system`"
         raise RemoteProtocolError(what, path=f"$.messages[{at}].role")
-    odd = odd_members(wire)
+    odd = odd_members(wire) if wire.extras else None
     content = wire.content
     if isinstance(content, str):
         extras = {**odd, **STRING_NOTE} if odd else STRING_NOTE
         return Message(role=role, parts=(TextPart(text=content),), extras=extras)
-    path = f"$.messages[{at}].content"
     if len(content) > limits.parts:
+        path = f"$.messages[{at}].content"
         raise LimitExceeded(f"more than {limits.parts} blocks", path=path)
-    return Message(
-        role=role, parts=tuple(read_blocks(content, path, REQUEST)), extras=odd
-    )
+    parts = tuple(read_blocks(content, at, REQUEST))
+    return Message(role=role, parts=parts, extras=odd)
 
 
 def _read_list(
@@ -225,7 +224,7 @@ def _read_tools(wire: w.RequestWire, extras: _Extras) -> tuple[Tool, ...]:
         if not wire.tools:
             extras["tools"] = Raw(b"[]")
         for at, raw in enumerate(wire.tools):
-            tools.append(_read_tool(raw, f"$.tools[{at}]"))
+            tools.append(_read_tool(raw, at))
     if isinstance(wire.mcp_servers, list):
         if not wire.mcp_servers:
             extras["mcp_servers"] = Raw(b"[]")
@@ -236,10 +235,11 @@ def _read_tools(wire: w.RequestWire, extras: _Extras) -> tuple[Tool, ...]:
     return tuple(tools)
 
 
-def _read_tool(raw: Raw, path: str) -> Tool:
+def _read_tool(raw: Raw, at: int) -> Tool:
     try:
         wire = _tool_strict.decode(raw)
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        path = f"$.tools[{at}]"
         members = decode_object(bytes(raw), path)
         word = decode_any(bytes(members["type"])) if "type" in members else None
         if isinstance(word, str) and word != "custom":
@@ -271,19 +271,24 @@ def _tool_extras(wire: w.ToolWire) -> _Extras | None:
     extras: _Extras = {}
     if wire.type == "custom":
         extras["@type"] = Raw(b'"custom"')
-    for name in ("type", "description", "strict"):
-        if getattr(wire, name) is None:
-            extras[name] = NULL
-    for name in (
-        "defer_loading",
-        "input_examples",
-        "eager_input_streaming",
-        "allowed_callers",
+    for name, value in (
+        ("type", wire.type),
+        ("description", wire.description),
+        ("strict", wire.strict),
     ):
-        value = getattr(wire, name)
-        if value is not UNSET:
-            extras[name] = value
-    return nested("", strangers(wire), extras) or None
+        if value is None:
+            extras[name] = NULL
+    for name, raw in (
+        ("defer_loading", wire.defer_loading),
+        ("input_examples", wire.input_examples),
+        ("eager_input_streaming", wire.eager_input_streaming),
+        ("allowed_callers", wire.allowed_callers),
+    ):
+        if raw is not UNSET:
+            extras[name] = raw  # type: ignore[assignment]  # not UNSET
+    if wire.extras:
+        return nested("", strangers(wire), extras)
+    return extras or None
 
 
 def _read_choice(wire: w.RequestWire, extras: _Extras) -> ToolChoice | None:

@@ -14,8 +14,6 @@ from msgspec.structs import replace
 
 from llmwire import _seal
 from llmwire._json import decode_any, encode
-from llmwire._sequence import Sequencer
-from llmwire.dialects import ReplyTarget
 from llmwire.dialects.anthropic._blocks_read import ORIGIN
 from llmwire.dialects.anthropic._blocks_write import (
     Members,
@@ -30,11 +28,17 @@ from llmwire.dialects.anthropic._reply import (
     report_part,
     signature_text,
 )
+from llmwire.dialects.anthropic._stream_core import (
+    DROPPED,
+    GROWTH,
+    Block,
+    BlockCore,
+    frame,
+)
 from llmwire.dialects.anthropic._wire import NAME
 from llmwire.events import (
     ArgumentsDelta,
     CitationDelta,
-    Event,
     Extra,
     LogprobsDelta,
     MediaDelta,
@@ -48,9 +52,7 @@ from llmwire.events import (
 )
 from llmwire.messages import (
     Base64,
-    Extras,
     MediaPart,
-    Part,
     ReasoningPart,
     RefusalPart,
     ServerToolCallPart,
@@ -59,97 +61,21 @@ from llmwire.messages import (
     ToolCallPart,
 )
 
-COLD: Final = type(None)
-"""No event takes the short way."""
-SUFFIX: Final = b"}}\n\n"
-_GROWTH: Final = {
-    "text": ("text_delta", "text"),
-    "thinking": ("thinking_delta", "thinking"),
-    "json": ("input_json_delta", "partial_json"),
-}
-_HOT: Final[dict[str, type[Event]]] = {
-    "text": TextDelta,
-    "thinking": ReasoningDelta,
-    "json": ArgumentsDelta,
-}
-_DROPPED: Final = "dropped"
-"""How a part grows that has no block."""
 
-
-def frame(kind: str, members: Members) -> bytes:
-    """One event whose type is `kind`."""
-    body = on_one_line(encode({"type": kind, **members}))
-    return b"event: %b\ndata: %b\n\n" % (kind.encode(), body)
-
-
-class _Block:
-    """The part that is being written."""
-
-    __slots__ = (
-        "at",
-        "grows",
-        "held",
-        "index",
-        "opened",
-        "origin",
-        "part",
-        "prefix",
-        "segment",
-        "signature",
-        "wrote",
-    )
-
-    def __init__(self, index: int, part: Part) -> None:
-        self.index = index
-        self.part = part
-        self.at = -1
-        """Index on the wire once it is open."""
-        self.opened = False
-        self.grows = ""
-        self.prefix = b""
-        self.held: list[str] | None = None
-        """Start of arguments that may not be an object."""
-        self.segment: int | None = None
-        self.signature: Signature | None = None
-        self.origin: str | None = None
-        """Dialect that a thought without a signature came from."""
-        self.wrote = False
-
-
-class BlockWriter:
+class BlockWriter(BlockCore):
     """Writes the blocks of one message."""
-
-    def __init__(self, target: ReplyTarget) -> None:
-        self._target = target
-        self._losses = target.losses
-        self._sequencer = Sequencer(target.losses, target.limits)
-        self._native = False
-        self._dialect: str | None = None
-        self._cut = False
-        """A call was written whose arguments are no object."""
-        self._next = 0
-        self._block: _Block | None = None
-        self._last: int | None = None
-        """The part whose block ended last."""
-        self._pending: list[str] = []
-        self._parts: dict[int, tuple[str, Part]] = {}
-        """Place in the answer and start of every part."""
-        self._counts: dict[int, int] = {}
-        self._hot_index = -1
-        self._hot_type: type[Any] = COLD
-        self._hot_prefix = b""
 
     def _on_part(self, event: PartStart) -> bytes:
         part = event.part
         path, _ = self._parts[event.index]
-        block = self._block = _Block(event.index, part)
+        block = self._block = Block(event.index, part)
         if isinstance(part, ReasoningPart):
             return self._start_reasoning(block, part)
         report_part(part, path, self._native, self._losses)
         if isinstance(part, TextPart):
             return self._start_text(block, part)
         if drops(part, path, self._native, self._losses, whole=False):
-            block.grows = _DROPPED
+            block.grows = DROPPED
             return b""
         if isinstance(part, ToolCallPart):
             return self._start_call(block, part)
@@ -164,72 +90,9 @@ class BlockWriter:
         assert written is not None
         return self._open_raw(block, written)
 
-    def _note_part(self, event: PartStart) -> None:
-        """Remember where the part stands among those of its choice."""
-        if event.index not in self._parts:
-            count = self._counts.get(event.choice, 0)
-            self._counts[event.choice] = count + 1
-            path = f"choices[{event.choice}].parts[{count}]"
-            self._parts[event.index] = path, event.part
-
-    def _path(self, index: int) -> str:
-        return self._parts[index][0]
-
-    # What is common to all blocks
-
-    def _open(self, block: _Block, members: Members, grows: str) -> bytes:
-        """Start `block` on the wire; it grows by deltas of the kind `grows`."""
-        block.grows = grows
-        kind, member = _GROWTH[grows]
-        out = self._open_raw(block, members)
-        block.prefix = (
-            b'event: content_block_delta\ndata: {"type":"content_block_delta",'
-            b'"index":%d,"delta":{"type":"%b","%b":'
-            % (block.at, kind.encode(), member.encode())
-        )
-        if grows == "text" and isinstance(block.part, TextPart):
-            self._heat(block)
-        return out
-
-    def _open_raw(self, block: _Block, members: Members | Raw) -> bytes:
-        block.at = self._next
-        block.opened = True
-        self._next += 1
-        start: Members = {"index": block.at, "content_block": members}
-        return frame("content_block_start", start)
-
-    def _heat(self, block: _Block) -> None:
-        """Let deltas of `block` take the short way, where nothing waits behind it."""
-        if self._sequencer.streaming == block.index:
-            self._hot_index = block.index
-            self._hot_type = _HOT[block.grows]
-            self._hot_prefix = block.prefix
-
-    def _cool(self) -> None:
-        self._hot_index = -1
-        self._hot_type = COLD
-
-    def _grow(self, block: _Block, text: str) -> bytes:
-        if not text:
-            return b""
-        block.wrote = True
-        return block.prefix + encode(text) + SUFFIX
-
-    def _stop(self, block: _Block) -> bytes:
-        return frame("content_block_stop", {"index": block.at})
-
-    def _kept(self, extras: Extras | None) -> Extras | None:
-        """The extras that go back, in an order that no reader's history changes."""
-        return dict(sorted(extras.items())) if extras and self._native else None
-
-    def _current(self, index: int) -> _Block | None:
-        """The block of part `index`, if that is the one being written."""
-        block = self._block
-        return block if block is not None and block.index == index else None
-
     # Texts
 
-    def _start_text(self, block: _Block, part: TextPart) -> bytes:
+    def _start_text(self, block: Block, part: TextPart) -> bytes:
         out = b""
         if self._native:
             members: Members = {"type": "text", "text": ""}
@@ -244,7 +107,7 @@ class BlockWriter:
                 out += self._cite(block, citation.raw)
         return out
 
-    def _grow_text(self, block: _Block, text: str) -> bytes:
+    def _grow_text(self, block: Block, text: str) -> bytes:
         if not text:
             return b""
         out = b""
@@ -270,7 +133,7 @@ class BlockWriter:
             self._losses.drop("citations", f"{path}.citations", reason)
         return b""
 
-    def _cite(self, block: _Block, raw: Raw) -> bytes:
+    def _cite(self, block: Block, raw: Raw) -> bytes:
         delta = {"type": "citations_delta", "citation": raw}
         return frame("content_block_delta", {"index": block.at, "delta": delta})
 
@@ -283,7 +146,7 @@ class BlockWriter:
 
     # Thoughts
 
-    def _start_reasoning(self, block: _Block, part: ReasoningPart) -> bytes:
+    def _start_reasoning(self, block: Block, part: ReasoningPart) -> bytes:
         if not self._native:
             self._losses.drop_extras(part.extras, self._path(block.index))
         elif part.extras and ORIGIN in part.extras:
@@ -296,7 +159,7 @@ class BlockWriter:
             out += self._think(block, piece, at)
         return out + self._think(block, part.text or "", None)
 
-    def _open_thought(self, block: _Block) -> bytes:
+    def _open_thought(self, block: Block) -> bytes:
         members: Members = {"type": "thinking", "thinking": "", "signature": ""}
         extras = self._kept(block.part.extras)
         return self._open(block, add_extras(members, extras), "thinking")
@@ -312,7 +175,7 @@ class BlockWriter:
             self._cool()
         return out
 
-    def _think(self, block: _Block, text: str, segment: int | None) -> bytes:
+    def _think(self, block: Block, text: str, segment: int | None) -> bytes:
         if not text:
             return b""
         if block.part.redacted:  # type: ignore[union-attr]  # a thought
@@ -329,7 +192,7 @@ class BlockWriter:
         block.segment = segment
         return out + self._grow(block, text)
 
-    def _close_thought(self, block: _Block, part: ReasoningPart) -> bytes:
+    def _close_thought(self, block: Block, part: ReasoningPart) -> bytes:
         value = self._signature_of(block, part)
         if block.opened:
             signed = self._sign(block, value) if value else b""
@@ -347,7 +210,7 @@ class BlockWriter:
         out = self._open_raw(block, add_extras(members, self._kept(part.extras)))
         return out + self._stop(block)
 
-    def _signature_of(self, block: _Block, part: ReasoningPart) -> str:
+    def _signature_of(self, block: Block, part: ReasoningPart) -> str:
         """What stands for the signature, "" for none."""
         if block.signature is not None:
             return signature_text(block.signature, redacted=part.redacted)
@@ -376,25 +239,9 @@ class BlockWriter:
             return b""
         return self._carrier(value, place)
 
-    def _carrier(self, value: str, place: _seal.Placement) -> bytes:
-        """A whole empty thought that carries `value`.
-
-        One that belongs to its neighbour shows it at once, so that readers of ours
-        open no part for it.
-        """
-        block = _Block(-1, ReasoningPart())
-        shown = "" if place == "here" else value
-        members: Members = {"type": "thinking", "thinking": "", "signature": shown}
-        out = self._open(block, members, "thinking")
-        return out + self._sign(block, value) + self._stop(block)
-
-    def _sign(self, block: _Block, value: str) -> bytes:
-        delta = {"type": "signature_delta", "signature": value}
-        return frame("content_block_delta", {"index": block.at, "delta": delta})
-
     # Calls
 
-    def _start_call(self, block: _Block, part: ToolCallPart) -> bytes:
+    def _start_call(self, block: Block, part: ToolCallPart) -> bytes:
         out = b""
         if part.signature is not None:
             out = self._carrier(_seal.seal(part.signature, "next"), "next")
@@ -414,7 +261,7 @@ class BlockWriter:
             block.held = []
         return out + self._argue(block, part.arguments)
 
-    def _start_server_call(self, block: _Block, part: ServerToolCallPart) -> bytes:
+    def _start_server_call(self, block: Block, part: ServerToolCallPart) -> bytes:
         written = write_block(part)
         assert isinstance(written, dict)
         return self._open(block, {**written, "input": {}}, "json")
@@ -425,7 +272,7 @@ class BlockWriter:
             return b""
         return self._argue(block, event.text)
 
-    def _argue(self, block: _Block, text: str) -> bytes:
+    def _argue(self, block: Block, text: str) -> bytes:
         if not text:
             return b""
         if isinstance(block.part, ToolCallPart) and block.part.kind == "custom":
@@ -440,7 +287,7 @@ class BlockWriter:
         self._heat(block)
         return self._grow(block, text)
 
-    def _end_call(self, block: _Block, part: ToolCallPart, incomplete: bool) -> bytes:
+    def _end_call(self, block: Block, part: ToolCallPart, incomplete: bool) -> bytes:
         if part.kind == "custom":
             return self._grow(block, '"}')
         path = f"{self._path(block.index)}.arguments"
@@ -469,10 +316,10 @@ class BlockWriter:
         extras = {k: v for k, v in sorted(event.extras.items()) if k[:1] != "@"}
         if not extras:
             return b""
-        if not self._native or block is None or block.grows not in _GROWTH:
+        if not self._native or block is None or block.grows not in GROWTH:
             self._losses.drop_extras(extras, self._path(event.index))
             return b""
-        kind, member = _GROWTH[block.grows]
+        kind, member = GROWTH[block.grows]
         delta = add_extras({"type": kind, member: ""}, extras, "delta")
         members: Members = {"index": block.at, "delta": delta}
         add_extras(members, extras, "event")
@@ -487,9 +334,9 @@ class BlockWriter:
             self._losses.emulate("opaque", "", reason)
             return b""
         if event.index is None:
-            name = event.kind.replace("\n", "").replace("\r", "") or "message"
-            body = on_one_line(bytes(event.raw))
-            return b"event: %b\ndata: %b\n\n" % (name.encode("utf-8", "replace"), body)
+            name = event.kind.replace("\n", "").replace("\r", "")
+            line = b"event: %b\n" % name.encode("utf-8", "replace") if name else b""
+            return b"%bdata: %b\n\n" % (line, on_one_line(bytes(event.raw)))
         block = self._current(event.index)
         if block is None or not block.opened:
             return b""
@@ -503,7 +350,7 @@ class BlockWriter:
             block.held.append(event.data)
         return b""
 
-    def _end_media(self, block: _Block, part: MediaPart) -> bytes:
+    def _end_media(self, block: Block, part: MediaPart) -> bytes:
         if isinstance(part.source, Base64):
             data = "".join((part.source.data, *(block.held or ())))
             part = replace(part, source=Base64(data))
@@ -523,17 +370,17 @@ class BlockWriter:
         if isinstance(final, MediaPart) and isinstance(block.part, MediaPart):
             block.part, block.held = final, None
         called = isinstance(block.part, (ToolCallPart, ServerToolCallPart))
-        if incomplete and not called and block.grows != _DROPPED:
+        if incomplete and not called and block.grows != DROPPED:
             reason = "the dialect cannot say that a part broke off"
             path = f"{self._path(block.index)}.incomplete"
             self._losses.drop("part.incomplete", path, reason)
         return out + self._close(block, incomplete)
 
-    def _close(self, block: _Block, incomplete: bool = False) -> bytes:
+    def _close(self, block: Block, incomplete: bool = False) -> bytes:
         self._cool()
         self._block = None
         part = block.part
-        if block.grows == _DROPPED:
+        if block.grows == DROPPED:
             return b""
         if isinstance(part, ReasoningPart):
             out = self._close_thought(block, part)
@@ -548,7 +395,7 @@ class BlockWriter:
         self._last = block.index if block.opened else None
         return out + self._flush()
 
-    def _close_block(self, block: _Block) -> bytes:
+    def _close_block(self, block: Block) -> bytes:
         """The stop, and the signature of a part that is no thought."""
         out = self._stop(block) if block.opened else b""
         path = self._path(block.index)
@@ -562,11 +409,6 @@ class BlockWriter:
         elif not block.opened:
             self._losses.drop("message.empty", path, "texts must not be empty")
         return out
-
-    def _flush(self) -> bytes:
-        """Signatures that came late, once no block is open."""
-        pending, self._pending = self._pending, []
-        return b"".join(self._carrier(value, "here") for value in pending)
 
 
 BLOCK_EVENTS: Final[dict[type[Any], Callable[[Any, Any], bytes]]] = {

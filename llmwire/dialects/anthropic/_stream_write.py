@@ -30,12 +30,8 @@ from llmwire.dialects import ReplyTarget
 from llmwire.dialects.anthropic._blocks_write import Members, add_extras
 from llmwire.dialects.anthropic._errors import stream_error
 from llmwire.dialects.anthropic._reply import message_id
-from llmwire.dialects.anthropic._stream_blocks import (
-    BLOCK_EVENTS,
-    SUFFIX,
-    BlockWriter,
-    frame,
-)
+from llmwire.dialects.anthropic._stream_blocks import BLOCK_EVENTS, BlockWriter
+from llmwire.dialects.anthropic._stream_core import SUFFIX, frame
 from llmwire.dialects.anthropic._usage import (
     write_detail,
     write_stop,

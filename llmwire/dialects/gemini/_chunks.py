@@ -45,11 +45,14 @@ class Chunks:
         "tier_due",
         "usage",
         "waiting",
+        "written",
     )
 
     def __init__(self, *, array: bool) -> None:
         self.array = array
         self.first = True
+        self.written = False
+        """Some chunk went out."""
         self.native = False
         self.members: dict[str, Any] = {}
         """What the root of every chunk says: model, id, time."""
@@ -64,6 +67,7 @@ class Chunks:
 
     def framed(self, document: bytes) -> bytes:
         """`document` as one chunk of the stream."""
+        self.written = True
         if not self.array:
             return event(document)
         start = b"[" if self.first else b",\r\n"

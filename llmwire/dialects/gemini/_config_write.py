@@ -295,7 +295,7 @@ def _write_level(
     if effort is None:
         return
     word = nearest(str(effort), aim.profile.efforts)
-    if word is not None:
+    if word in aim.profile.efforts:
         thinking["thinkingLevel"] = word.upper()
 
 

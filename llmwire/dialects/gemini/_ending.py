@@ -17,7 +17,7 @@ from llmwire.dialects.gemini._response import (
     report_grounding,
     report_stop,
 )
-from llmwire.dialects.gemini._stops import WRITTEN, read_stop, spelled_stop
+from llmwire.dialects.gemini._stops import read_stop, spelled_stop, written_stop
 from llmwire.events import MessageEnd
 from llmwire.losses import LossRecorder
 from llmwire.messages import Choice, Citation, Extras, Part
@@ -86,6 +86,7 @@ def finished(
     end = answer.end or MessageEnd("other", choice=answer.choice)
     word = _stop_word(answer, end, chunks.native, losses)
     filtered = end.stop in ("content_filter", "malformed_tool_call")
+    filtered = filtered or (end.stop == "refusal" and not answer.parts)
     members = chunks.candidate(answer.choice, None if filtered else {"text": ""})
     members["finishReason"] = word
     if end.detail is not None and end.detail.explanation is not None:
@@ -129,7 +130,7 @@ def _stop_word(
 ) -> str | int:
     if native and end.raw and not answer.cut:
         return spelled_stop(end.raw)
-    word = "MAX_TOKENS" if answer.cut else WRITTEN[end.stop]
+    word = "MAX_TOKENS" if answer.cut else written_stop(end.stop, answer.parts > 0)
     choice = Choice(
         index=answer.choice,
         stop=end.stop,

@@ -344,8 +344,9 @@ class _History:
         self._report_message(message, path)
         if message.role not in ("system", "developer"):
             return message
-        reason = "wrapped as a reminder in the user's turn"
-        self._losses.emulate("instructions", path, reason)
+        if any(not isinstance(p, TextPart) or p.text for p in message.parts):
+            reason = "wrapped as a reminder in the user's turn"
+            self._losses.emulate("instructions", path, reason)
         parts = tuple(
             replace(part, text=REMINDER.format(part.text))
             if isinstance(part, TextPart) and part.text
@@ -489,8 +490,11 @@ class _History:
         """One more content; one without parts would be refused."""
         silent = self._silent(turn)
         if not wires and self._losses.emulates("message.empty"):
-            first = silent.pop(0) if silent else turn.messages[0]
-            place = self._empty.pop(0) if self._empty else f"messages[{first}]"
+            if self._empty:
+                place = self._empty.pop(0)
+            else:
+                at = silent.pop(0) if silent else turn.messages[0]
+                place = f"messages[{at}]"
             reason = "a turn needs words"
             self._losses.emulate("message.empty", place, reason)
             wires = [{"text": PLACEHOLDER}]

@@ -175,6 +175,11 @@ class Writer:
             return raw({"input": text})
         if not text.strip():
             return None if self.native and not text else EMPTY
+        if text.strip() == "null":
+            if not self.native:
+                reason = "no arguments are an empty object"
+                self.losses.approximate("call.arguments", f"{path}.arguments", reason)
+            return EMPTY
         try:
             found = decode_raw(text)
         except RemoteProtocolError:

@@ -39,7 +39,12 @@ from llmwire.dialects.gemini._logprobs import (
 from llmwire.dialects.gemini._notes import kept, raw
 from llmwire.dialects.gemini._parts_read import NAME, Reader
 from llmwire.dialects.gemini._parts_write import Writer
-from llmwire.dialects.gemini._stops import WRITTEN, read_stop, spelled_stop
+from llmwire.dialects.gemini._stops import (
+    WRITTEN,
+    read_stop,
+    spelled_stop,
+    written_stop,
+)
 from llmwire.dialects.gemini._usage import (
     drop_tier,
     read_usage,
@@ -55,6 +60,7 @@ from llmwire.messages import (
     Extras,
     Part,
     ReasoningPart,
+    RefusalPart,
     Response,
     StopDetail,
     StopReason,
@@ -65,6 +71,8 @@ from llmwire.messages import (
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)  # noqa: UP017  mypy knows both
 _CARRIED: Final = CARRIED[_wire.Candidate]
+_TEXTS: Final = (TextPart, RefusalPart)
+"""What a reader takes for text."""
 _schema: Final = Schema(_wire.Chunk, tolerant=True)
 
 
@@ -417,16 +425,14 @@ def _candidate(choice: Choice, path: str, writer: Writer) -> dict[str, Any]:
         if wire is None:
             continue
         if isinstance(part, TextPart):
-            cited.append((len(wires), part.text, part.citations))
             if part.logprobs and not native:
                 report_logprobs(part.logprobs, place, losses)
-                if tokens or any(
-                    isinstance(p, TextPart) for p in choice.parts[at + 1 :]
-                ):
+                if tokens or any(isinstance(p, _TEXTS) for p in choice.parts[at + 1 :]):
                     reason = "told for the whole answer, with its last text"
                     losses.approximate("logprobs", f"{path}.parts", reason)
             tokens += part.logprobs
             if "groundingMetadata" not in extras:
+                cited.append((len(wires), part.text, part.citations))
                 report_citations(part.citations, len(part.text), place, losses)
         wires.append(wire)
     members: dict[str, Any] = {}
@@ -471,7 +477,8 @@ def _stop_word(choice: Choice, path: str, writer: Writer) -> str | int | None:
             return spelled_stop(choice.raw)
         if choice.stop == "other":
             return None
-    word = "MAX_TOKENS" if writer.cut else WRITTEN[choice.stop]
+    spoken = bool(choice.parts)
+    word = "MAX_TOKENS" if writer.cut else written_stop(choice.stop, spoken)
     calls = any(isinstance(part, ToolCallPart) for part in choice.parts)
     report_stop(choice, read_stop(word, calls), writer.losses, path)
     return word
@@ -483,7 +490,7 @@ def report_stop(
     """Losses of how a choice ended, where it will be read as `read`."""
     place = path or f"choices[{choice.index}]"
     if read != choice.stop:
-        reason = f"written as `{WRITTEN[choice.stop]}`"
+        reason = f"written as `{WRITTEN[read]}`"
         losses.approximate("stop_reason", f"{place}.stop", reason)
     if choice.stop_sequence is not None:
         reason = "answers do not tell which sequence it was"

@@ -47,6 +47,8 @@ _SILENT: Final = frozenset(
 )
 """Keywords that constrain nothing."""
 _TYPES: Final = ("string", "number", "integer", "boolean", "array", "object", "null")
+_KINDS: Final = {bool: "BOOLEAN", int: "INTEGER", float: "NUMBER"}
+"""Types of values of which there are no enums."""
 MAX_NODES: Final = 20_000
 """Schemas that inlining may produce, so that nested references cannot explode."""
 MAX_DEPTH: Final = 64
@@ -214,6 +216,9 @@ class _Converter:
             made["enum"] = words
         else:
             self.lossy = True
+            kinds = {_KINDS.get(type(word)) for word in words}
+            if len(kinds) == 1 and None not in kinds:
+                made.setdefault("type", kinds.pop())
             self._tell(made, {"enum": value})
 
     def const(

@@ -69,6 +69,12 @@ _NUMBERS: Final = (
 """proto3 JSON may write an enum as its number."""
 
 
+def written_stop(stop: StopReason, spoken: bool) -> str:
+    """The word for `stop`. A refusal without a part of its own is told as a filter's:
+    it would look like an empty success."""
+    return WRITTEN["content_filter" if stop == "refusal" and not spoken else stop]
+
+
 def read_stop(word: str, calls: bool) -> StopReason:
     """The neutral reason. Gemini says STOP even where it wants calls to be run."""
     known = word.upper()

@@ -467,7 +467,10 @@ class GeminiReader:
         self._close(answer)
         answer.calls = True
         extras = without_notes(part.extras)
-        self._open(answer, replace(part, arguments="", extras=extras), None)
+        if extras and extras.get("functionCall/args") == NULL:
+            del extras["functionCall/args"]
+        opened = replace(part, arguments="", extras=extras or None)
+        self._open(answer, opened, None)
         self._tracker.arguments(answer.open, arguments)
         self._close(answer)
 

@@ -436,7 +436,8 @@ class GeminiWriter:
             (
                 p.written
                 for p in self._open.values()
-                if p.choice == answer.choice and isinstance(p.part, TextPart)
+                if p.choice == answer.choice
+                and isinstance(p.part, (TextPart, RefusalPart))
             ),
             default=-1,
         )
@@ -454,6 +455,8 @@ class GeminiWriter:
             drop_tier(self._losses)
             return b""
         out = self._chunks.flush()
+        if self._chunks.root:
+            out += self._chunks.framed(self._chunks.document(b""))
         self._chunks.tier = event.tier
         self._chunks.tier_due = True
         return out
@@ -515,8 +518,24 @@ class GeminiWriter:
         return b""
 
     def _on_error(self, event: StreamError) -> bytes:
+        out = self._said_before_error() if self._native else b""
         self._done = True
-        return self._chunks.framed(envelope(event.error)) + self._chunks.closing()
+        error = self._chunks.framed(envelope(event.error))
+        return out + error + self._chunks.closing()
+
+    def _said_before_error(self) -> bytes:
+        """What waits for a next chunk that will not come."""
+        out = b""
+        for index, opened in self._open.items():
+            if opened.extras and not opened.ended and isinstance(opened.part, _TEXTS):
+                out += self._write_text(index, opened, "", None)
+        out += self._chunks.flush()
+        if self._chunks.root or self._chunks.tier_due:
+            out += self._chunks.framed(self._chunks.document(b""))
+        if out or self._chunks.written:
+            return out
+        candidate = b"" if self._chunks.members else b'{"index":0}'
+        return self._chunks.framed(self._chunks.document(candidate))
 
     def _on_end(self, event: StreamEnd) -> bytes:
         self._done = True

@@ -8,7 +8,7 @@ knows no other. Thinking is sent back only to servers that want it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from msgspec import Raw
 from msgspec.structs import replace
@@ -37,6 +37,11 @@ from llmwire.dialects.openai_chat._notes import (
     said,
 )
 from llmwire.dialects.openai_chat._reasoning import native_thoughts
+from llmwire.dialects.openai_chat._templates import (
+    INSTRUCTIONS,
+    alternating,
+    system_first,
+)
 from llmwire.dialects.openai_chat._writing import NAME, Writing
 from llmwire.messages import (
     Extras,
@@ -50,8 +55,6 @@ from llmwire.messages import (
     ToolResultPart,
 )
 from llmwire.requests import Request
-
-_INSTRUCTIONS: Final = ("system", "developer")
 
 
 class MessageWriter:
@@ -81,9 +84,9 @@ class MessageWriter:
             found += written
         if not to.exact:
             if to.profile.merge_system:
-                found = self._system_first(found)
+                found = system_first(found, to.losses)
             if to.profile.strict_alternation:
-                found = self._alternating(found)
+                found = alternating(found, to.losses)
         return found
 
     # --- the usual, fast -----------------------------------------------------------
@@ -154,7 +157,7 @@ class MessageWriter:
     ) -> list[Members]:
         if message.role == "assistant":
             return [self._assistant(message, path)]
-        if message.role in _INSTRUCTIONS:
+        if message.role in INSTRUCTIONS:
             return [self._instructions(message, path, at, messages)]
         return self._user(message, path)
 
@@ -172,7 +175,7 @@ class MessageWriter:
         if message.top:
             reason = "instructions are messages like others"
             to.losses.drop("instructions.top", f"{path}.top", reason)
-        late = any(m.role not in _INSTRUCTIONS for m in messages[:at])
+        late = any(m.role not in INSTRUCTIONS for m in messages[:at])
         if late and not (to.exact or to.profile.system_in_place):
             reason = "instructions stand in front only"
             to.losses.emulate("instructions", path, reason)
@@ -500,63 +503,7 @@ class MessageWriter:
         reason = "the server does not want thinking back"
         self._to.losses.drop("reasoning.text", placed.path, reason)
 
-    # --- servers with narrow templates ---------------------------------------------
-
-    def _system_first(self, found: list[Members]) -> list[Members]:
-        """All instructions as one message at the front."""
-        told = [m for m in found if m["role"] in _INSTRUCTIONS]
-        if len(told) < 2 and (not told or found[0] is told[0]):
-            return found
-        reason = "the server takes one message of instructions, in front"
-        self._to.losses.approximate("instructions", "messages", reason)
-        texts = [_text(m.get("content")) for m in told]
-        first = {"role": "system", "content": "\n\n".join(t for t in texts if t)}
-        return [first, *(m for m in found if m["role"] not in _INSTRUCTIONS)]
-
-    def _alternating(self, found: list[Members]) -> list[Members]:
-        """Neighbours of one role as one message."""
-        merged: list[Members] = []
-        for message in found:
-            last = merged[-1] if merged else {}
-            if message["role"] in ("user", "assistant", "system") and (
-                last.get("role") == message["role"]
-            ):
-                reason = "the server wants the roles in turn"
-                self._to.losses.approximate("message.boundary", "messages", reason)
-                merged[-1] = _joined(last, message)
-            else:
-                merged.append(message)
-        return merged
-
 
 def _is_bare(part: TextPart) -> bool:
     """Whether `part` is its text and nothing else."""
     return part == TextPart(part.text)
-
-
-def _text(content: Any) -> str:
-    if isinstance(content, str):
-        return content
-    if not isinstance(content, list):
-        return ""
-    texts = [e.get("text", "") for e in content if isinstance(e, dict)]
-    return "\n\n".join(text for text in texts if text)
-
-
-def _joined(first: Members, second: Members) -> Members:
-    joined = {**first, **{k: v for k, v in second.items() if k not in first}}
-    left, right = first.get("content"), second.get("content")
-    if isinstance(left, str) and isinstance(right, str):
-        joined["content"] = "\n\n".join(text for text in (left, right) if text)
-    elif left or right:
-        joined["content"] = [*_as_elements(left), *_as_elements(right)]
-    calls = [*first.get("tool_calls", ()), *second.get("tool_calls", ())]
-    if calls:
-        joined["tool_calls"] = calls
-    return joined
-
-
-def _as_elements(content: Any) -> list[Any]:
-    if isinstance(content, str):
-        return [{"type": "text", "text": content}] if content else []
-    return content if isinstance(content, list) else []

@@ -9,21 +9,19 @@ from typing import Any, TypeGuard
 
 from msgspec import Raw, Struct, UnsetType
 
-from llmwire import _seal
 from llmwire._json import (
     Schema,
     decode_any,
     decode_object,
     encode,
     nested,
-    strangers,
 )
-from llmwire._parts import PartTracker, whole_arguments
+from llmwire._parts import PartTracker
 from llmwire._turns import carrier
 from llmwire.dialects import ResponseSource
 from llmwire.dialects.openai_chat._content_read import thinking_texts
 from llmwire.dialects.openai_chat._logprobs import LISTS, read_lists, read_tokens
-from llmwire.dialects.openai_chat._message_read import google_signature, read_citation
+from llmwire.dialects.openai_chat._message_read import read_citation
 from llmwire.dialects.openai_chat._notes import FIELD, with_note
 from llmwire.dialects.openai_chat._reasoning import (
     FIELDS,
@@ -32,11 +30,15 @@ from llmwire.dialects.openai_chat._reasoning import (
     read_entry,
     starting_part,
 )
+from llmwire.dialects.openai_chat._stream_calls import (
+    CallReader,
+    PartStrangers,
+    asked,
+    copied,
+)
 from llmwire.dialects.openai_chat._wire import (
     ChunkChoice,
     Delta,
-    DeltaCall,
-    DeltaFunction,
 )
 from llmwire.dialects.openai_chat._writing import NAME
 from llmwire.errors import RemoteProtocolError
@@ -59,28 +61,11 @@ from llmwire.messages import (
     OpaquePart,
     ReasoningPart,
     RefusalPart,
-    Signature,
     TextPart,
     TokenLogprob,
-    ToolCallPart,
 )
 
-_CALL = frozenset(DeltaCall.__struct_encode_fields__)
 _DELTA = Schema(Delta, tolerant=True)
-
-
-class _Call:
-    """A call that may still grow; it has no part until its name is known."""
-
-    __slots__ = ("custom", "extras", "id", "index", "name", "signature")
-
-    def __init__(self) -> None:
-        self.index = -1
-        self.id = ""
-        self.name = ""
-        self.custom = False
-        self.extras: Extras = {}
-        self.signature: Signature | None = None
 
 
 class _Audio(Struct):
@@ -103,7 +88,6 @@ class ChoiceState:
         self.seen: dict[str, Raw] = {}
         """Strangers by their key, as last told."""
         self.spoke = False
-        self.has_calls = False
         self.has_refusal = False
         self._tracker = tracker
         self._source = source
@@ -115,12 +99,19 @@ class ChoiceState:
         self._last_refusal = -1
         self._last_thought = -1
         self._last_grown = -1
-        self._part_seen: dict[int, Extras] = {}
-        self._calls: dict[object, _Call] = {}
+        self._strangers = PartStrangers(tracker)
+        self._calls = CallReader(
+            index, tracker, source, self._close_others, self._strangers
+        )
         self._citations: list[tuple[Citation, Raw]] = []
         self._tokens: list[TokenLogprob] = []
         self._raw_tokens: list[Any] = []
         self._audio: _Audio | None = None
+
+    @property
+    def has_calls(self) -> bool:
+        """A call has opened."""
+        return self._calls.any
 
     @property
     def stop_sequence(self) -> str | None:
@@ -161,9 +152,11 @@ class ChoiceState:
         if not isinstance(delta.audio, UnsetType):
             self._read_audio(delta.audio)
         for place, call in enumerate(delta.tool_calls or ()):
-            self._read_call(call, place)
+            self._calls.read(call, place)
         if delta.function_call:
-            self._read_legacy(delta.function_call)
+            self._calls.read_legacy(delta.function_call)
+        if self._calls.grown >= 0:
+            self._last_grown, self._calls.grown = self._calls.grown, -1
         for raw in delta.annotations or ():
             self._read_annotation(raw)
         if not isinstance(choice.logprobs, UnsetType):
@@ -207,6 +200,13 @@ class ChoiceState:
             self._refusal = self._last_refusal = index
         self._tracker.emit(RefusalDelta(self._refusal, text))
 
+    def _close_others(self) -> None:
+        """Close what does not interleave, before a call opens."""
+        self.spoke = True
+        self._close_thought()
+        self._close_text()
+        self._close_refusal()
+
     def _close_text(self) -> None:
         if self._text >= 0:
             self._tracker.close(self._text)
@@ -237,7 +237,7 @@ class ChoiceState:
                 if text:
                     self._grow_text(text)
                 if members and self._text >= 0:
-                    self._part_extras(self._text, members)
+                    self._strangers.tell(self._text, nested("", members, None) or {})
             elif kind == "thinking" and "thinking" in members:
                 texts = thinking_texts(members.pop("thinking"))
                 if texts is None:
@@ -297,9 +297,9 @@ class ChoiceState:
         """Make the thought of `key` the one that grows."""
         if self._thought >= 0 and self._thought_key == key:
             if members:
-                self._part_extras(self._thought, members)
+                self._strangers.tell(self._thought, nested("", members, None) or {})
             return
-        extras = with_note(nested("", _copied(members), None), FIELD, field)
+        extras = with_note(nested("", copied(members), None), FIELD, field)
         self._start_thought(key, ReasoningPart(extras=extras))
 
     def _start_thought(self, key: object, part: ReasoningPart) -> None:
@@ -312,7 +312,7 @@ class ChoiceState:
         self.spoke = True
         self._thought = self._last_thought = index
         self._thought_key = key
-        self._part_seen[index] = dict(part.extras or {})
+        self._strangers.start(index, part.extras)
 
     def _opaque_detail(self, raw: Raw) -> None:
         note: Extras = {FIELD: Raw(b'"reasoning_details"')}
@@ -326,7 +326,7 @@ class ChoiceState:
         opened = entry.opened
         tracker = self._tracker
         if opened is not None and opened.placement != "here":
-            part = carrier(self._asked(opened.signature), opened.placement)
+            part = carrier(asked(opened.signature, self._source), opened.placement)
             self._start_thought(object(), part)
             self._close_thought()
             return
@@ -348,154 +348,24 @@ class ChoiceState:
         self._grow_thought(entry.text or "")
         self._grow_thought(entry.summary or "", 0)
         if opened is not None:
-            tracker.emit(SignatureDelta(index, self._asked(opened.signature)))
+            tracker.emit(SignatureDelta(index, asked(opened.signature, self._source)))
 
     def _grow_entry(self, entry: Entry, field: str) -> None:
         """What a later entry of the open thought says beside its text."""
         part = self._tracker.part(self._thought)
         if isinstance(part, ReasoningPart):
-            seen = self._part_seen[self._thought]
+            seen = self._strangers.seen(self._thought)
             note = data_note(entry, ReasoningPart(extras=seen))
             if note is not None:
-                self._part_extras(self._thought, note, escape=False)
+                self._strangers.tell(self._thought, note)
                 return
         members = dict(entry.extras)
         if entry.id is not None and getattr(part, "id", None) != entry.id:
             members["id"] = Raw(encode(entry.id))
         if members:
-            self._part_extras(self._thought, members)
+            self._strangers.tell(self._thought, nested("", members, None) or {})
         if field and (entry.text or entry.summary):
-            self._part_extras(self._thought, {FIELD: Raw(encode(field))}, escape=False)
-
-    def _asked(self, signature: Signature) -> Signature:
-        """A signature of this server's own says whose it is."""
-        source = self._source
-        if signature.origin != NAME or (source.model, source.tag) == (None, None):
-            return signature
-        return Signature(
-            origin=NAME, value=signature.value, model=source.model, tag=source.tag
-        )
-
-    # --- strangers of parts --------------------------------------------------------
-
-    def _part_extras(
-        self, index: int, members: dict[str, Raw], *, escape: bool = True
-    ) -> None:
-        seen = self._part_seen.setdefault(index, {})
-        given = (nested("", members, None) or {}) if escape else members
-        fresh = {n: v.copy() for n, v in given.items() if seen.get(n) != v}
-        if fresh:
-            seen.update(fresh)
-            self._tracker.emit(Extra(fresh, index=index))
-
-    # --- calls ---------------------------------------------------------------------
-
-    def _read_call(self, wire: DeltaCall, place: int) -> None:
-        index = wire.index
-        missing = isinstance(index, UnsetType) or index is None
-        key: object = place if missing else index
-        call = self._calls.get(key)
-        custom = bool(wire.custom) or wire.type == "custom"
-        name, text, rest = _said(wire)
-        if call is not None and self._is_another(call, wire, name, text, missing):
-            call = None
-        if call is None:
-            call = self._calls[key] = _Call()
-        call.custom = call.custom or custom
-        call.id = call.id or wire.id or ""
-        repeats = bool(call.index >= 0 and (wire.id or name))
-        call.name = call.name or name
-        self._call_strangers(call, wire, rest)
-        if call.index < 0 and (call.name or text):
-            self._open_call(call)
-        if text and call.index >= 0:
-            if repeats and self._tracker.is_open(call.index):
-                known = self._tracker.arguments_so_far(call.index)
-                if known == text and whole_arguments(known):
-                    self._tracker.violation("repeated-arguments")
-                    return
-            self._last_grown = call.index
-            self._tracker.arguments(call.index, text)
-
-    def _is_another(
-        self, call: _Call, wire: DeltaCall, name: str, text: str, missing: bool
-    ) -> bool:
-        """Whether an entry at the place of `call` begins another one."""
-        if wire.id and call.id:
-            if wire.id != call.id:
-                self._tracker.violation("reused-index")
-                return True
-            return False
-        if not name or call.index < 0 or not self._tracker.is_open(call.index):
-            return False
-        known = self._tracker.arguments_so_far(call.index)
-        whole = bool(known) and whole_arguments(known)
-        if name != call.name:
-            another = whole or missing or not known
-        else:
-            another = whole and (missing or (bool(text) and text != known))
-        if another and not missing:
-            self._tracker.violation("reused-index")
-        return another
-
-    def _open_call(self, call: _Call) -> None:
-        self._close_thought()
-        self._close_text()
-        self._close_refusal()
-        part = ToolCallPart(
-            call_id=self._tracker.call_id(call.id),
-            name=call.name,
-            kind="custom" if call.custom else "function",
-            signature=call.signature,
-            extras=call.extras or None,
-        )
-        call.index = self._tracker.open(part, self.index)
-        self._part_seen[call.index] = dict(call.extras)
-        self.spoke = self.has_calls = True
-
-    def _call_strangers(
-        self, call: _Call, wire: DeltaCall, rest: dict[str, Raw]
-    ) -> None:
-        found = strangers(wire)
-        if not found and not rest:
-            return
-        members = {n: v for n, v in found.items() if n not in _CALL}
-        signature = self._google(members)
-        prefix = "custom" if call.custom else "function"
-        extras = nested(prefix, rest, nested("", members, None)) or {}
-        if call.index < 0:
-            call.extras |= _copied(extras)
-            call.signature = signature or call.signature
-            return
-        self._part_extras(call.index, extras, escape=False)
-        if signature is not None:
-            self._tracker.emit(SignatureDelta(call.index, signature))
-
-    def _google(self, members: dict[str, Raw]) -> Signature | None:
-        """Google's own convention: `extra_content.google.thought_signature`."""
-        raw = members.get("extra_content")
-        if raw is None:
-            return None
-        text, alone = google_signature(raw)
-        if not text:
-            return None
-        if alone:
-            del members["extra_content"]
-        return self._asked(_seal.read(text, NAME).signature)
-
-    def _read_legacy(self, function: DeltaFunction) -> None:
-        """`function_call`: the one call of a server of 2023."""
-        call = self._calls.get("legacy")
-        name, text = _function_text(function)
-        if call is None:
-            call = self._calls["legacy"] = _Call()
-            call.extras = {"@legacy": Raw(b"true")}
-        call.name = call.name or name
-        if call.index < 0 and (call.name or text):
-            self._open_call(call)
-        if text and call.index >= 0:
-            self._last_grown = call.index
-            self._tracker.arguments(call.index, text)
+            self._strangers.tell(self._thought, {FIELD: Raw(encode(field))})
 
     # --- audio, annotations, log probabilities -------------------------------------
 
@@ -534,7 +404,7 @@ class ChoiceState:
         members.pop("transcript", None)
         if "expires_at" in members:
             audio.meta["expires_at"] = members.pop("expires_at").copy()
-        audio.rest.update(_copied(members))
+        audio.rest.update(copied(members))
 
     def _close_audio(self) -> None:
         audio = self._audio
@@ -598,9 +468,7 @@ class ChoiceState:
 
     def settle(self) -> None:
         """Say what still waits, before the end of the choice."""
-        for call in self._calls.values():
-            if call.index < 0 and (call.id or call.extras):
-                self._open_call(call)
+        self._calls.settle()
         if self._citations:
             raws = [raw for _, raw in self._citations]
             self._citations.clear()
@@ -609,33 +477,5 @@ class ChoiceState:
         self._close_audio()
 
 
-def _said(wire: DeltaCall) -> tuple[str, str, dict[str, Raw]]:
-    """Name, text and strangers of what is called."""
-    custom, function = wire.custom, wire.function
-    if custom:
-        return custom.name or "", custom.input or "", strangers(custom)
-    if function:
-        name, text = _function_text(function)
-        rest = {
-            n: v
-            for n, v in strangers(function).items()
-            if n not in ("arguments", "name")
-        }
-        return name, text, rest
-    return "", "", {}
-
-
-def _function_text(function: DeltaFunction) -> tuple[str, str]:
-    text = function.arguments
-    if isinstance(text, UnsetType) or text is None:
-        raw = strangers(function).get("arguments")
-        text = "" if raw is None else bytes(raw).decode("utf-8", "replace")
-    return function.name or "", text
-
-
 def _is_text(value: Raw | None) -> TypeGuard[Raw]:
     return value is not None and bytes(value)[:1] == b'"'
-
-
-def _copied(members: dict[str, Raw]) -> dict[str, Raw]:
-    return {name: value.copy() for name, value in members.items()}

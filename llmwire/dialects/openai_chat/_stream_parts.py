@@ -95,6 +95,10 @@ class PartWriter:
         part = self.parts.get(event.index)
         if part is None or not part.before:
             return b""
+        return self.grow_text(part, event)
+
+    def grow_text(self, part: Piece, event: TextDelta | RefusalDelta) -> bytes:
+        """The open `part`, a text or refusal, grows."""
         if type(event) is not _TAKES.get(type(part.part)):
             return b""
         text = event.text
@@ -349,7 +353,8 @@ class PartWriter:
             return self.frames.frame(part.choice, {DETAILS: [entry]})
         kind = noted(part.part.extras, "type")
         name = "data" if kind == ENCRYPTED else "signature"
-        value = state_value(signature, redacted=part.part.redacted)
+        redacted = isinstance(part.part, ReasoningPart) and part.part.redacted
+        value = state_value(signature, redacted=redacted)
         entry = {**self._entry(part), name: value}
         return self.frames.frame(part.choice, {DETAILS: [entry]})
 

@@ -80,6 +80,7 @@ class ChatWriter:
         self._frames = Frames(target.include_usage)
         self._to = self._writing(None)
         self._parts = PartWriter(self._frames, self._to)
+        self._started = self._parts.parts
         self._choices: dict[int, Answer] = {}
         self._usage: Usage | None = None
         self._done = False
@@ -103,13 +104,13 @@ class ChatWriter:
     # --- the way of what parts say -------------------------------------------------
 
     def _grow(self, event: TextDelta | RefusalDelta) -> bytes:
-        part = self._parts.parts.get(event.index)
+        part = self._started.get(event.index)
         if part is None or not part.before:
             return self._route(event)
-        return self._parts.grow(event)
+        return self._parts.grow_text(part, event)
 
     def _grow_thought(self, event: ReasoningDelta) -> bytes:
-        part = self._parts.parts.get(event.index)
+        part = self._started.get(event.index)
         if part is None or not part.open:
             return self._route(event)
         return self._parts.write(event)
@@ -157,7 +158,7 @@ class ChatWriter:
         return b""
 
     def _remake(self) -> None:
-        self._frames.make_head(self._parts.parts.values())
+        self._frames.make_head(self._started.values())
 
     def _choice(self, index: int) -> Answer:
         choice = self._choices.get(index)
@@ -223,7 +224,7 @@ class ChatWriter:
             return b""
         out = self._route(event)
         for index in sorted(self._parts.direct):
-            part = self._parts.parts[index]
+            part = self._started[index]
             if part.choice is choice and part.open:
                 out += self._parts.write(PartEnd(index, "incomplete"))
         return out + self._write_message_end(event, choice)
@@ -278,7 +279,7 @@ class ChatWriter:
         return first + stream_error(event.error, self._target)
 
     def _start(self, event: PartStart) -> bytes:
-        if event.index in self._parts.parts or self._choice(event.choice).ended:
+        if event.index in self._started or self._choice(event.choice).ended:
             return b""
         if isinstance(event.part, (ToolCallPart, MediaPart)):
             return self._parts.open(event, self._choice(event.choice))

@@ -491,11 +491,13 @@ class Reader:
         if isinstance(first, _WHOLE):
             self._close_part(index, incomplete=first.incomplete, final=first)
             return
-        self._tell_part(slot.extras, _told(first.extras, done=True), index)
         if isinstance(first, ReasoningPart):
             self._finish_thought(slot, first)
         elif isinstance(first, ToolCallPart):
             self._finish_arguments(index, first.arguments)
+        self._tell_part(slot.extras, _told(first.extras, done=True), index)
+        if first.signature is not None:
+            tracker.emit(SignatureDelta(index, first.signature))
         tracker.close(index, incomplete=first.incomplete)
 
     def _close_part(
@@ -524,8 +526,6 @@ class Reader:
             self._finish_thinking(slot, at, text)
         if part.text is not None:
             self._finish_thinking(slot, None, part.text)
-        if part.signature is not None:
-            self._tracker.emit(SignatureDelta(slot.index, part.signature))
 
     def _finish_thinking(self, slot: _Slot, summary: int | None, text: str) -> None:
         known = slot.lengths.get(summary)
@@ -586,7 +586,7 @@ class Reader:
             changes["text"] = ""
         index = self._open(replace(part, **changes))
         content = _Content(index, key, part)
-        content.extras = extras
+        content.extras = dict(extras)
         slot.contents.append(content)
         return content
 
@@ -601,8 +601,6 @@ class Reader:
         if isinstance(opened, OpaquePart) and isinstance(part, OpaquePart):
             self._close_part(index, final=replace(opened, raw=part.raw))
             return
-        told = _told(part.extras, done=False)
-        self._tell_part(content.extras, told, index)
         if not isinstance(part, (TextPart, RefusalPart)):
             return
         self._finish_text(content, part.text)
@@ -613,6 +611,8 @@ class Reader:
             if part.logprobs and not content.logprobs:
                 content.logprobs = True
                 tracker.emit(LogprobsDelta(index, part.logprobs))
+        told = _told(part.extras, done=False)
+        self._tell_part(content.extras, told, index)
 
     def _finish_text(self, content: _Content, text: str | None) -> None:
         rest = (text or "")[content.length :]

@@ -90,6 +90,15 @@ _KNOWN: Final = frozenset(
 """Events that have a meaning of their own: never written for an opaque one."""
 _RANKS: Final[dict[type, int]] = {ServiceTier: 1, Extra: 2}
 """In which order a frame of the head says what it says."""
+_BEFORE_END: Final = (
+    UsageUpdate,
+    ServiceTier,
+    MessageEnd,
+    StreamEnd,
+    StreamError,
+    PartEnd,
+)
+"""What may stand between news of the response and its last frame."""
 _HEADS: Final = ("response.created", "response.in_progress")
 _NONE: Final = -1
 
@@ -175,6 +184,8 @@ class Writer:
         self._heads = 0
         """How many of the frames of the head are written."""
         self._rank = 0
+        self._news = False
+        """Tier or strangers came after the head."""
         self._done = False
         self._head: Object = {}
         self._extras: Extras = {}
@@ -268,8 +279,10 @@ class Writer:
     def _write_head(self, event: Event) -> bytes:
         """The frames of the head that cannot wait for more than `event`."""
         waits = self._start is None or isinstance(event, UsageUpdate)
-        if waits or self._heads == len(_HEADS):
+        if waits:
             return b""
+        if self._heads == len(_HEADS):
+            return self._restate_response(event)
         rank = _RANKS.get(type(event))
         if isinstance(event, Extra) and event.index is not None:
             rank = None
@@ -278,6 +291,17 @@ class Writer:
         due = self._head_frame() if rank <= self._rank else b""
         self._rank = rank
         return due
+
+    def _restate_response(self, event: Event) -> bytes:
+        """Tell news of the response before what goes on; the last frame tells them."""
+        if not self._news or isinstance(event, _BEFORE_END):
+            return b""
+        self._news = False
+        if isinstance(event, Extra) and event.index is None:
+            self._news = True
+            return b""
+        body = self._response("in_progress")
+        return self._frame("response.in_progress", body)
 
     def _head_frame(self) -> bytes:
         kind = _HEADS[self._heads]
@@ -380,6 +404,7 @@ class Writer:
 
     def _on_tier(self, event: ServiceTier) -> bytes:
         self._tier = event.tier
+        self._news = self._way.native and self._heads == len(_HEADS)
         return b""
 
     def _on_usage(self, event: UsageUpdate) -> bytes:
@@ -407,6 +432,7 @@ class Writer:
         for name, value in event.extras.items():
             place = self._event_extras if name.startswith("event/") else self._extras
             place[name] = value
+        self._news = self._heads == len(_HEADS)
         return b""
 
     def _on_opaque(self, event: OpaqueEvent) -> bytes:

@@ -1,0 +1,70 @@
+"""Messages for servers whose chat templates are narrow: one system message, in turn.
+
+Knows messages as they are written, and nothing of what they were read from.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from llmwire.dialects.openai_chat._message_write import Members
+from llmwire.losses import LossRecorder
+
+INSTRUCTIONS: Final = ("system", "developer")
+"""Roles that instruct."""
+
+
+def system_first(found: list[Members], losses: LossRecorder) -> list[Members]:
+    """All instructions as one message at the front."""
+    told = [m for m in found if m["role"] in INSTRUCTIONS]
+    if len(told) < 2 and (not told or found[0] is told[0]):
+        return found
+    reason = "the server takes one message of instructions, in front"
+    losses.approximate("instructions", "messages", reason)
+    texts = [_text(m.get("content")) for m in told]
+    first = {"role": "system", "content": "\n\n".join(t for t in texts if t)}
+    return [first, *(m for m in found if m["role"] not in INSTRUCTIONS)]
+
+
+def alternating(found: list[Members], losses: LossRecorder) -> list[Members]:
+    """Neighbours of one role as one message."""
+    merged: list[Members] = []
+    for message in found:
+        last = merged[-1] if merged else {}
+        if message["role"] in ("user", "assistant", "system") and (
+            last.get("role") == message["role"]
+        ):
+            reason = "the server wants the roles in turn"
+            losses.approximate("message.boundary", "messages", reason)
+            merged[-1] = _joined(last, message)
+        else:
+            merged.append(message)
+    return merged
+
+
+def _text(content: Any) -> str:
+    if isinstance(content, str):
+        return content
+    if not isinstance(content, list):
+        return ""
+    texts = [e.get("text", "") for e in content if isinstance(e, dict)]
+    return "\n\n".join(text for text in texts if text)
+
+
+def _joined(first: Members, second: Members) -> Members:
+    joined = {**first, **{k: v for k, v in second.items() if k not in first}}
+    left, right = first.get("content"), second.get("content")
+    if isinstance(left, str) and isinstance(right, str):
+        joined["content"] = "\n\n".join(text for text in (left, right) if text)
+    elif left or right:
+        joined["content"] = [*_as_elements(left), *_as_elements(right)]
+    calls = [*first.get("tool_calls", ()), *second.get("tool_calls", ())]
+    if calls:
+        joined["tool_calls"] = calls
+    return joined
+
+
+def _as_elements(content: Any) -> list[Any]:
+    if isinstance(content, str):
+        return [{"type": "text", "text": content}] if content else []
+    return content if isinstance(content, list) else []

@@ -1,0 +1,595 @@
+"""Traps 36 and 38 to 41: items nobody typed, and why an answer ended."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from llmwire import EncodedRequest
+from tests.traps import (
+    CHAT,
+    CLAUDE,
+    GEMINI,
+    RESPONSES,
+    Object,
+    ask,
+    chat_stream,
+    claude_stream,
+    frames,
+    gemini_stream,
+    objects,
+    responses_stream,
+    stream,
+    whole,
+)
+from tests.traps.reading import both, streamed
+
+ALL = (CHAT, RESPONSES, CLAUDE, GEMINI)
+
+
+def _ending(dialect: str, given: list[Object]) -> Any:
+    """Why an answer ended, in the words of a stream's objects or of one body."""
+    last = given[-1]
+    if dialect == CHAT:
+        choices = [choice for one in given for choice in one["choices"]]
+        return choices[-1]["finish_reason"]
+    if dialect == RESPONSES:
+        response = last.get("response", last)
+        return response["status"], (response["incomplete_details"] or {}).get("reason")
+    if dialect == CLAUDE:
+        found = [one for one in given if one.get("type") in ("message", "message_delta")]
+        return found[-1].get("delta", found[-1])["stop_reason"]
+    if "candidates" not in last:
+        return last["promptFeedback"]["blockReason"]
+    return last["candidates"][0]["finishReason"]
+
+
+def _told(losses: Any, *features: str) -> list[tuple[str, str]]:
+    return [(one.path, one.action) for one in losses if one.feature in features]
+
+
+# --- 36: unknown items ---------------------------------------------------------------
+
+SEARCH: Object = {
+    "type": "tool_search_call",
+    "id": "tsc_7",
+    "call_id": None,
+    "execution": "server",
+    "status": "completed",
+    "arguments": {"paths": ["crm"], "deep": True},
+}
+DECK: Object = {"type": "holo_deck", "id": "hd_7", "scene": {"walls": [4, 4.0]}}
+SAID: Object = {
+    "id": "msg_7",
+    "type": "message",
+    "role": "assistant",
+    "status": "completed",
+    "content": [
+        {"type": "output_text", "text": "Found.", "annotations": [], "logprobs": []}
+    ],
+}
+OUTPUT = [SEARCH, DECK, SAID]
+
+
+def _item_stream(**members: Any) -> bytes:
+    begun = {**SEARCH, "status": "in_progress"}
+    spin = {"type": "response.holo_deck.spinning", "speed": {"rpm": 3}}
+    place = {"output_index": 2, "item_id": "msg_7", "content_index": 0}
+    empty = {"type": "output_text", "text": "", "annotations": []}
+    return responses_stream(
+        {"type": "response.output_item.added", "output_index": 0, "item": begun},
+        {"type": "response.output_item.done", "output_index": 0, "item": SEARCH},
+        {"type": "response.output_item.added", "output_index": 1, "item": DECK},
+        {**spin, "output_index": 1, "item_id": "hd_7"},
+        {"type": "response.output_item.done", "output_index": 1, "item": DECK},
+        {
+            "type": "response.output_item.added",
+            "output_index": 2,
+            "item": {**SAID, "status": "in_progress", "content": []},
+        },
+        {"type": "response.content_part.added", **place, "part": empty},
+        {"type": "response.output_text.delta", **place, "delta": "Found."},
+        {"type": "response.output_item.done", "output_index": 2, "item": SAID},
+        output=OUTPUT,
+        **members,
+    )
+
+
+def _item_body() -> Object:
+    body: Object = {"id": "resp_7", "object": "response", "created_at": 5}
+    return {**body, "model": "m", "status": "completed", "output": OUTPUT}
+
+
+def test_trap_36_unknown_items_go_through_raw() -> None:
+    """Items whose type or members nobody modelled reach a Responses client as they
+    were, in the stream, its snapshot and the whole answer, with their own events.
+
+    Fails at the equality of items when an item is read into a struct that is too
+    narrow, or is written anew; at the event when unknown events are skipped.
+    """
+    events, translator = stream(RESPONSES, RESPONSES, _item_stream())
+    done = [one for one in events if one["type"] == "response.output_item.done"]
+    assert [one["item"] for one in done] == OUTPUT
+    assert events[-1]["type"] == "response.completed"
+    assert events[-1]["response"]["output"] == OUTPUT
+    [spin] = [one for one in events if one["type"].startswith("response.holo_deck")]
+    assert (spin["speed"], spin["item_id"], spin["output_index"]) == (
+        {"rpm": 3},
+        "hd_7",
+        1,
+    )
+    assert translator.losses == ()
+    body, reply = whole(RESPONSES, RESPONSES, _item_body())
+    assert (body["output"], reply.losses) == (OUTPUT, ())
+
+
+@pytest.mark.parametrize("target", [CHAT, CLAUDE, GEMINI])
+def test_trap_36_unknown_items_do_not_take_the_rest_with_them(target: str) -> None:
+    """Elsewhere they are losses by place; the text behind them and the end arrive.
+
+    Fails at the text or the ending when a strange item raises or ends the stream, at
+    the losses when it is dropped in silence or becomes a call of the client's.
+    """
+    events, translator = stream(RESPONSES, target, _item_stream())
+    body, reply = whole(RESPONSES, target, _item_body())
+    words = {CHAT: "stop", CLAUDE: "end_turn", GEMINI: "STOP"}
+    for given, losses in (([body], reply.losses), (events, translator.losses)):
+        assert _ending(target, given) == words[target]
+        assert set(_told(losses, "tool.server_part", "opaque")) >= {
+            ("choices[0].parts[0]", "dropped"),
+            ("choices[0].parts[1]", "dropped"),
+        }
+    held = both(RESPONSES, target, _item_stream(), _item_body())
+    text = {
+        CHAT: lambda: held["content"],
+        CLAUDE: lambda: held[0]["text"],
+        GEMINI: lambda: held[0]["text"],
+    }
+    assert text[target]() == "Found."
+    assert target == CHAT or len(held) == 1
+    assert target != CHAT or held["tool_calls"] == []
+
+
+def test_trap_36_unknown_items_of_the_history_are_sent_back() -> None:
+    """A client may send such items again: the same dialect gets them raw, others
+    without them, and no request is refused for them.
+
+    Fails with RemoteProtocolError when request items are a closed list, at the
+    equality when they are written anew.
+    """
+    turns = [{"role": "user", "content": "Look."}, *OUTPUT]
+    asked: Object = {"model": "m", "input": [*turns, {"role": "user", "content": "On."}]}
+    body, call = ask(RESPONSES, RESPONSES, asked)
+    assert (body["input"], call.losses) == (asked["input"], ())
+    for target in (CHAT, CLAUDE, GEMINI):
+        _, call = ask(RESPONSES, target, asked)
+        assert _told(call.losses, "tool.server_part", "opaque") == [
+            ("messages[1].parts[0]", "dropped"),
+            ("messages[1].parts[1]", "dropped"),
+        ]
+
+
+@pytest.mark.parametrize(
+    "strange",
+    [
+        {"usage": "none"},
+        {"usage": {"input_tokens": "7"}},
+        {"created_at": "noon"},
+        {"model": None},
+        {"error": False},
+        {"metadata": 7},
+        {"service_tier": 5},
+        {"incomplete_details": "x"},
+    ],
+)
+@pytest.mark.parametrize("target", ALL)
+def test_trap_36_a_strange_member_does_not_drop_the_terminal_event(
+    target: str, strange: Object
+) -> None:
+    """One member of an unexpected type in `response.completed` costs that member.
+
+    Fails at `error` or `stop` when the terminal event is decoded strictly as a whole
+    and dropped, for the stream then looks cut.
+    """
+    events, translator = stream(RESPONSES, target, _item_stream(**strange))
+    assert (translator.error, translator.stop) == (None, "end")
+    words: dict[str, Any] = {CHAT: "stop", CLAUDE: "end_turn", GEMINI: "STOP"}
+    words[RESPONSES] = ("completed", None)
+    if strange != {"incomplete_details": "x"} or target != RESPONSES:
+        assert _ending(target, events) == words[target]
+
+
+# --- 38: Gemini says STOP for calls --------------------------------------------------
+
+_CALLED: Object = {"functionCall": {"name": "dig", "args": {"depth": 3}}}
+_TOOL_WORDS: dict[str, Any] = {
+    CHAT: "tool_calls",
+    RESPONSES: ("completed", None),
+    CLAUDE: "tool_use",
+    GEMINI: "STOP",
+}
+
+
+@pytest.mark.parametrize("target", ALL)
+def test_trap_38_a_call_in_one_chunk_and_stop_in_the_next(target: str) -> None:
+    """A functionCall without finishReason, then an empty text with STOP, ends as a
+    call: in a stream, in a whole answer, and with the call in the last chunk.
+
+    Fails at the ending when the stop word is read from the last chunk alone, at the
+    blocks when the empty text opens one.
+    """
+    split = gemini_stream([_CALLED])
+    content = {"role": "model", "parts": [_CALLED, {"text": ""}]}
+    candidate = {"content": content, "finishReason": "STOP", "index": 0}
+    body: Object = {"candidates": [candidate], "responseId": "r-src"}
+    joined = frames({**body, "modelVersion": "m"})
+    for given in (
+        stream(GEMINI, target, split)[0],
+        stream(GEMINI, target, joined)[0],
+        [whole(GEMINI, target, body)[0]],
+    ):
+        assert _ending(target, given) == _TOOL_WORDS[target]
+    held = streamed(GEMINI, target, split)
+    if target in (CLAUDE, RESPONSES):
+        kind = {CLAUDE: "tool_use", RESPONSES: "function_call"}[target]
+        assert [one["type"] for one in held] == [kind]
+    elif target == CHAT:
+        assert held["content"] == ""
+
+
+def test_trap_38_the_flag_is_one_streams_own() -> None:
+    """An answer without a call is no call, whatever came before it.
+
+    Fails when the flag "saw a call" outlives its stream.
+    """
+    for given, word in (([_CALLED], "tool_calls"), ([{"text": "Done."}], "stop")):
+        assert _ending(CHAT, stream(GEMINI, CHAT, gemini_stream(given))[0]) == word
+
+
+def test_trap_38_a_call_that_was_cut_is_no_tool_use() -> None:
+    """MAX_TOKENS with a call stays a limit: such a call must not be run.
+
+    Fails when the presence of a call beats every stop word.
+    """
+    cut = gemini_stream([_CALLED], finish="MAX_TOKENS")
+    assert _ending(CHAT, stream(GEMINI, CHAT, cut)[0]) == "length"
+    assert _ending(CLAUDE, stream(GEMINI, CLAUDE, cut)[0]) == "max_tokens"
+
+
+# --- 39: stop reasons keep their meaning ---------------------------------------------
+
+_TEXT = {"type": "text", "text": ""}, {"type": "text_delta", "text": "Well"}
+_TOOL = (
+    {"type": "tool_use", "id": "toolu_7", "name": "dig", "input": {}},
+    {"type": "input_json_delta", "partial_json": '{"depth": 3}'},
+)
+_CUT = ("incomplete", "max_output_tokens")
+_FILTERED = ("incomplete", "content_filter")
+_OVER = ("completed", None)
+_CLAUDE_STOPS: list[tuple[str, Any, Any, Any]] = [
+    ("end_turn", "stop", _OVER, "STOP"),
+    ("refusal", "content_filter", _FILTERED, "STOP"),
+    ("pause_turn", "length", _CUT, "CONTINUATION"),
+    ("model_context_window_exceeded", "length", _CUT, "MAX_TOKENS"),
+    ("max_tokens", "length", _CUT, "MAX_TOKENS"),
+    ("brand_new_reason", "stop", _OVER, "OTHER"),
+]
+
+
+def _claude_body(*content: Object, **members: Any) -> Object:
+    body: Object = {"id": "msg_7", "type": "message", "role": "assistant"}
+    body |= {"model": "m", "content": list(content), "stop_sequence": None}
+    return {**body, "usage": {"input_tokens": 3, "output_tokens": 4}, **members}
+
+
+@pytest.mark.parametrize(("stop", "chat", "responses", "gemini"), _CLAUDE_STOPS)
+def test_trap_39_stops_of_anthropic(
+    stop: str, chat: Any, responses: Any, gemini: Any
+) -> None:
+    """A refusal, a pause, a full context and an unknown word keep their meaning where
+    there is a word for it; what is said otherwise is a loss, and never null.
+
+    Fails at the word when reasons collapse to `stop`, at the losses when an
+    approximation is not told.
+    """
+    text = {"type": "text", "text": "Well"}
+    for target, word in ((CHAT, chat), (RESPONSES, responses), (GEMINI, gemini)):
+        events, translator = stream(CLAUDE, target, claude_stream(_TEXT, stop=stop))
+        body, reply = whole(CLAUDE, target, _claude_body(text, stop_reason=stop))
+        assert _ending(target, events) == _ending(target, [body]) == word
+        told = _told(reply.losses, "stop_reason")
+        assert told == _told(translator.losses, "stop_reason")
+        if stop in ("end_turn", "max_tokens") or word in ("CONTINUATION", "OTHER"):
+            assert told == []
+        else:
+            assert told == [("choices[0].stop", "approximated")]
+
+
+@pytest.mark.parametrize("stop", ["refusal", "pause_turn", "brand_new_reason"])
+@pytest.mark.parametrize("target", ALL)
+def test_trap_39_a_pending_call_is_not_discarded(target: str, stop: str) -> None:
+    """Whatever ends the answer, the call that was written is there.
+
+    Fails when calls are given only for the stop word `tool_use`.
+    """
+    block = {"type": "tool_use", "id": "toolu_7", "name": "dig", "input": {"depth": 3}}
+    body = _claude_body(block, stop_reason=stop)
+    for given in (
+        streamed(CLAUDE, target, claude_stream(_TOOL, stop=stop)),
+        whole(CLAUDE, target, body)[0],
+    ):
+        assert "dig" in str(given)
+        assert "depth" in str(given)
+
+
+def test_trap_39_a_refusal_without_a_word_is_no_empty_success() -> None:
+    """A model that declines before its first word: every client is told so.
+
+    Fails at the word when a refusal without text becomes a normal end.
+    """
+    words: dict[str, Any] = {CHAT: "content_filter", RESPONSES: _FILTERED}
+    words |= {CLAUDE: "refusal", GEMINI: "SAFETY"}
+    for target, word in words.items():
+        events, _ = stream(CLAUDE, target, claude_stream(stop="refusal"))
+        body, _ = whole(CLAUDE, target, _claude_body(stop_reason="refusal"))
+        assert _ending(target, events) == _ending(target, [body]) == word
+
+
+@pytest.mark.parametrize(
+    ("finish", "chat", "claude"),
+    [
+        ("SAFETY", "content_filter", "refusal"),
+        ("PROHIBITED_CONTENT", "content_filter", "refusal"),
+        ("RECITATION", "content_filter", "refusal"),
+        ("MAX_TOKENS", "length", "max_tokens"),
+        ("CONTINUATION", "length", "pause_turn"),
+        ("A_NEW_REASON", "stop", "end_turn"),
+    ],
+)
+def test_trap_39_stops_of_gemini(finish: str, chat: str, claude: str) -> None:
+    """Safety stops are no ends.
+
+    Fails at the word when one of Gemini's reasons collapses to `stop`.
+    """
+    content = {"role": "model", "parts": [{"text": "Well"}]}
+    candidate = {"content": content, "finishReason": finish, "index": 0}
+    for target, word in ((CHAT, chat), (CLAUDE, claude)):
+        events, _ = stream(
+            GEMINI, target, gemini_stream([{"text": "Well"}], finish=finish)
+        )
+        body, _ = whole(GEMINI, target, {"candidates": [candidate]})
+        assert _ending(target, events) == _ending(target, [body]) == word
+
+
+def test_trap_39_a_blocked_prompt_is_no_empty_success() -> None:
+    """Gemini answers a blocked prompt with 200 and no candidate.
+
+    Fails at the word when an answer without candidates is a normal end.
+    """
+    blocked: Object = {"promptFeedback": {"blockReason": "SAFETY"}, "responseId": "r"}
+    words: dict[str, Any] = {CHAT: "content_filter", RESPONSES: _FILTERED}
+    words |= {CLAUDE: "refusal", GEMINI: "SAFETY"}
+    for target, word in words.items():
+        events, _ = stream(GEMINI, target, frames(blocked))
+        body, _ = whole(GEMINI, target, blocked)
+        assert _ending(target, events) == word
+        assert _ending(target, [body]) == word
+
+
+@pytest.mark.parametrize(
+    ("finish", "responses", "claude", "gemini"),
+    [
+        ("content_filter", _FILTERED, "refusal", "SAFETY"),
+        ("length", _CUT, "max_tokens", "MAX_TOKENS"),
+        ("eos", _OVER, "end_turn", "STOP"),
+        ("a_new_reason", _OVER, "end_turn", "OTHER"),
+    ],
+)
+def test_trap_39_stops_of_chat(
+    finish: str, responses: Any, claude: str, gemini: str
+) -> None:
+    """A filter and a limit stay what they are, an unknown word is an explicit end.
+
+    Fails at the word when a finish reason is lost or becomes null.
+    """
+    message = {"role": "assistant", "content": "Well"}
+    choice = {"index": 0, "message": message, "finish_reason": finish}
+    given: Object = {"id": "c", "created": 5, "model": "m", "choices": [choice]}
+    for target, word in ((RESPONSES, responses), (CLAUDE, claude), (GEMINI, gemini)):
+        parts = chat_stream({"content": "Well"}, finish=finish)
+        assert _ending(target, stream(CHAT, target, parts)[0]) == word
+        assert _ending(target, [whole(CHAT, target, given)[0]]) == word
+
+
+# --- 40: limits of output ------------------------------------------------------------
+
+_ASKED: Object = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
+
+
+def _limit(body: Object) -> Any:
+    names = ("max_tokens", "max_completion_tokens", "max_output_tokens")
+    inner = body.get("generationConfig", {}).get("maxOutputTokens")
+    found = [body[name] for name in names if name in body]
+    assert len(found) <= 1, "two limits"
+    return found[0] if found else inner
+
+
+@pytest.mark.parametrize("name", ["max_tokens", "max_completion_tokens"])
+@pytest.mark.parametrize("target", ALL)
+def test_trap_40_both_names_of_the_limit_count(target: str, name: str) -> None:
+    """`max_tokens` and `max_completion_tokens` are one limit, the newer name first.
+
+    Fails at the number when one name is ignored or a default takes its place.
+    """
+    body, call = ask(CHAT, target, {**_ASKED, name: 77})
+    assert _limit(body) == 77
+    assert _told(call.losses, "max_tokens") == []
+    if target != CHAT:
+        both_names = {"max_tokens": 5, "max_completion_tokens": 77}
+        assert _limit(ask(CHAT, target, {**_ASKED, **both_names})[0]) == 77
+
+
+def test_trap_40_the_limit_goes_by_the_name_that_the_server_knows() -> None:
+    """A server of Chat's dialect gets the name that its profile says.
+
+    Fails when one name is hard-coded.
+    """
+    for name in ("max_tokens", "max_completion_tokens"):
+        body, _ = ask(CHAT, CHAT, {**_ASKED, name: 77}, profile="deepseek")
+        assert body.get("max_tokens") == 77
+        assert "max_completion_tokens" not in body
+    claude = {**_ASKED, "max_tokens": 77}
+    assert ask(CLAUDE, CHAT, claude)[0]["max_completion_tokens"] == 77
+
+
+@pytest.mark.parametrize("source", [CHAT, RESPONSES, GEMINI])
+def test_trap_40_no_limit_of_our_own_in_silence(source: str) -> None:
+    """Nobody who can do without a limit is given one; Anthropic must have one, and is
+    told of as a default.
+
+    Fails at `None` when a hidden 1024, 2048 or 4096 is sent; at the loss when the
+    default is not told.
+    """
+    asked: Object = {"input": "Hi", "model": "m"} if source == RESPONSES else _ASKED
+    if source == GEMINI:
+        asked = {"contents": [{"role": "user", "parts": [{"text": "Hi"}]}]}
+    for target in (CHAT, RESPONSES, GEMINI):
+        assert _limit(ask(source, target, asked, model="m")[0]) is None
+    body, call = ask(source, CLAUDE, asked, model="m")
+    assert body["max_tokens"] >= 8192
+    assert _told(call.losses, "max_tokens") == [("max_tokens", "defaulted")]
+
+
+def _limited(source: str) -> tuple[bytes, Object]:
+    """An answer that ran into its limit, as a stream and whole."""
+    if source == CHAT:
+        message = {"role": "assistant", "content": "Once"}
+        choice = {"index": 0, "message": message, "finish_reason": "length"}
+        body: Object = {"id": "c", "created": 5, "model": "m", "choices": [choice]}
+        return chat_stream({"content": "Once"}, finish="length"), body
+    if source == CLAUDE:
+        text = {"type": "text", "text": "Once"}
+        parts = claude_stream(
+            (_TEXT[0], {"type": "text_delta", "text": "Once"}), stop="max_tokens"
+        )
+        return parts, _claude_body(text, stop_reason="max_tokens")
+    if source == GEMINI:
+        content = {"role": "model", "parts": [{"text": "Once"}]}
+        candidate = {"content": content, "finishReason": "MAX_TOKENS", "index": 0}
+        parts = gemini_stream([{"text": "Once"}], finish="MAX_TOKENS")
+        return parts, {"candidates": [candidate]}
+    item = {**SAID, "status": "incomplete"}
+    why = {"incomplete_details": {"reason": "max_output_tokens"}}
+    parts = responses_stream(output=[item], end="incomplete", **why)
+    return parts, objects(parts)[-1]["response"]
+
+
+@pytest.mark.parametrize("source", ALL)
+def test_trap_40_a_limit_is_never_told_as_success(source: str) -> None:
+    """An answer that ran into its limit says so in every dialect.
+
+    Fails at the word when a truncated answer ends like a complete one.
+    """
+    words: dict[str, Any] = {CHAT: "length", RESPONSES: _CUT}
+    words |= {CLAUDE: "max_tokens", GEMINI: "MAX_TOKENS"}
+    parts, body = _limited(source)
+    for target, word in words.items():
+        assert _ending(target, stream(source, target, parts)[0]) == word
+        if source != target:
+            assert _ending(target, [whole(source, target, body)[0]]) == word
+
+
+# --- 41: structured output by a tool -------------------------------------------------
+
+_PERSON: Object = {
+    "type": "object",
+    "properties": {"name": {"type": "string"}},
+    "required": ["name"],
+    "additionalProperties": False,
+}
+
+
+def _shaped(**members: Any) -> EncodedRequest:
+    """A request for JSON to a model that can only be forced to call a tool."""
+    form = {"type": "json_schema", "json_schema": {"name": "p", "schema": _PERSON}}
+    asked = {**_ASKED, "response_format": form, **members}
+    _, call = ask(CHAT, CLAUDE, asked, model="claude-3-5-haiku-latest")
+    return call
+
+
+def _emulated(call: EncodedRequest) -> tuple[bytes, Object]:
+    name = call.context.json_tool
+    assert name is not None
+    block: Object = {"type": "tool_use", "id": "toolu_8", "name": name, "input": {}}
+    parts = claude_stream(
+        (
+            block,
+            {"type": "input_json_delta", "partial_json": '{"name": '},
+            {"type": "input_json_delta", "partial_json": '"Ada"}'},
+        ),
+        stop="tool_use",
+    )
+    whole_block = {**block, "input": {"name": "Ada"}}
+    return parts, _claude_body(whole_block, stop_reason="tool_use")
+
+
+def test_trap_41_the_emulating_tool_does_not_leak() -> None:
+    """Structured output that was emulated by a forced tool comes back as text with a
+    normal end.
+
+    Fails at `tool_calls` and the finish when the call is not unwrapped, at the losses
+    when the emulation is not told.
+    """
+    call = _shaped()
+    assert ("output", "emulated") in _told(call.losses, "output.format")
+    parts, body = _emulated(call)
+    held = both(CLAUDE, CHAT, parts, body, context=call.context)
+    assert (held["content"], held["tool_calls"]) == ('{"name": "Ada"}', [])
+    assert held["finish_reason"] == "stop"
+
+
+def test_trap_41_a_cut_answer_stays_cut() -> None:
+    """Emulated output that ran into the limit is not a complete one.
+
+    Fails when unwrapping sets the stop word unconditionally.
+    """
+    call = _shaped()
+    parts, _ = _emulated(call)
+    cut = parts.replace(b'"\\"Ada\\"}"', b'"\\"A"').replace(
+        b'"stop_reason": "tool_use"', b'"stop_reason": "max_tokens"'
+    )
+    held = streamed(CLAUDE, CHAT, cut, context=call.context)
+    assert (held["content"], held["finish_reason"]) == ('{"name": "A', "length")
+
+
+def test_trap_41_only_the_emulating_tool_is_unwrapped() -> None:
+    """The client's own tools stay calls, and an answer in words stays words.
+
+    Fails when any call, or every answer, is unwrapped.
+    """
+    tool = {"type": "function", "function": {"name": "dig", "parameters": {}}}
+    call = _shaped(tools=[tool])
+    body = _claude_body({**_TOOL[0], "input": {"depth": 3}}, stop_reason="tool_use")
+    parts = claude_stream(_TOOL, stop="tool_use")
+    held = both(CLAUDE, CHAT, parts, body, context=call.context)
+    assert [one["function"]["name"] for one in held["tool_calls"]] == ["dig"]
+    assert (held["content"], held["finish_reason"]) == ("", "tool_calls")
+    words = _claude_body({"type": "text", "text": "Well"}, stop_reason="end_turn")
+    held = both(CLAUDE, CHAT, claude_stream(_TEXT), words, context=call.context)
+    assert (held["content"], held["finish_reason"]) == ("Well", "stop")
+
+
+def test_trap_41_without_the_emulation_the_same_name_is_a_call() -> None:
+    """A tool of the client's that happens to have the emulating tool's name is its own.
+
+    Fails when unwrapping goes by the name alone, without the request's context.
+    """
+    name = _shaped().context.json_tool
+    tool = {"type": "function", "function": {"name": name, "parameters": {}}}
+    _, call = ask(CHAT, CLAUDE, {**_ASKED, "tools": [tool]})
+    block: Object = {"type": "tool_use", "id": "toolu_8", "name": name, "input": {}}
+    held = streamed(
+        CLAUDE, CHAT, claude_stream((block,), stop="tool_use"), context=call.context
+    )
+    assert [one["function"]["name"] for one in held["tool_calls"]] == [name]

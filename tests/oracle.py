@@ -24,7 +24,6 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from llmwire.sse import FrameDecoder
 
-
 CONVENTIONS = tuple(
     f".{name}: unknown"
     for name in (
@@ -179,7 +178,7 @@ def stream_objects(data: bytes) -> list[tuple[str, Any]]:
 
 
 def stream(dialect: str, data: bytes, *, strict: bool = True) -> list[str]:
-    """Complaints about a stream that we wrote: each frame, and the SDK's accumulator."""
+    """Complaints about a stream that we wrote, of the types and the accumulator."""
     objects = stream_objects(data)
     if dialect == "openai-chat":
         return _chat_stream([value for _, value in objects], strict)

@@ -1,4 +1,4 @@
-"""Every example in the README and the documentation runs; every link leads somewhere."""
+"""Every example of the documentation runs; every link leads somewhere."""
 
 from __future__ import annotations
 

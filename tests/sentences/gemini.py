@@ -28,8 +28,8 @@ from llmwire.events import (
     UsageUpdate,
 )
 from llmwire.messages import (
-    Citation,
     APIError,
+    Citation,
     ReasoningPart,
     ServerToolCallPart,
     ServerToolResultPart,

@@ -692,8 +692,8 @@ _X_GROQ = (
     '"total_tokens":411},"usage_breakdown":{"models":[{"model":"emu-70b"}]}}'
 )
 
-# Groq's compound systems: another id in every frame (counted once), tools run by the server shown in
-# the midst of the thinking, usage nowhere but in `x_groq`.
+# Groq's compound systems: another id in every frame (counted once), tools run by the
+# server shown in the midst of the thinking, usage nowhere but in `x_groq`.
 _SERVER_TOOLS = StreamCase(
     name="another-id-in-every-frame",
     like="618b75cd012b6919",

@@ -353,6 +353,7 @@ PROFILES: Final[dict[str, Profile]] = {
             efforts=("low", "high", "max"),
             max_tokens_field="max_completion_tokens",
             replay_reasoning="always",
+            require_reasoning=True,
             rejects="temperature top_p n frequency_penalty presence_penalty seed "
             "required_tool_choice logit_bias logprobs top_k min_p repetition_penalty",
         ),

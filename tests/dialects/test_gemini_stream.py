@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from msgspec import Raw
 
 from llmwire._fold import fold
-from llmwire.dialects import get
+from llmwire.dialects import ReplyTarget, get
 from llmwire.events import (
     ArgumentsDelta,
     CitationDelta,
@@ -36,6 +36,7 @@ from llmwire.events import (
 )
 from llmwire.grammar import check
 from llmwire.limits import Limits
+from llmwire.losses import LossRecorder
 from llmwire.messages import (
     APIError,
     Base64,
@@ -501,6 +502,7 @@ def test_pieces_of_every_kind() -> None:
         "$.a[0]",
         "$" + ".a" * 70,
         "$.l.x",
+        "$.l[99999]",
     ],
 )
 def test_pieces_that_fit_nowhere(path: Any) -> None:
@@ -1055,6 +1057,28 @@ def test_the_hot_path_takes_nothing_else() -> None:
     assert [p["text"] for p in _texts(documents)] == ["a", "b", "c", "d", "e"]
 
 
+def test_readers_say_when_they_are_done() -> None:
+    reader = GEMINI.stream_reader(source(), "sse")
+    assert not reader.done
+    reader.receive_eof()
+    assert reader.done
+    assert reader.receive_eof() == []
+
+
+def test_an_error_takes_along_what_waits() -> None:
+    error = StreamError(APIError(kind="overloaded", message="Busy"))
+    start = MessageStart("r", "m", dialect="gemini")
+    for events in (
+        (start, error),
+        (MessageStart(dialect="gemini"), error),
+        (start, Extra({"k": Raw(b"1")}), error),
+        (start, Extra({"k": Raw(b"1")}, choice=0), ServiceTier("flex"), error),
+        (start, Extra({"k": Raw(b"1")}), ServiceTier("flex"), error),
+    ):
+        wire, _ = write_stream(events)
+        assert normed(read_stream([wire])[0]) == normed(events)
+
+
 def test_terminal_marks() -> None:
     mark = GEMINI.terminal_mark
     assert mark(Frame(b'{"candidates":[{"finishReason":"STOP"}]}', b""))
@@ -1073,7 +1097,4 @@ def test_own_error_frames() -> None:
 
 
 def _target(framing: str) -> Any:
-    from llmwire.dialects import ReplyTarget
-    from llmwire.losses import LossRecorder
-
     return ReplyTarget(losses=LossRecorder(), profile=source().profile, framing=framing)

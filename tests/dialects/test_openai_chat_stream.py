@@ -1,4 +1,4 @@
-"""Chat streams: the sentences written by hand, the habits of servers, what is written."""
+"""Chat streams: sentences written by hand, habits of servers, what is written."""
 
 from __future__ import annotations
 
@@ -310,11 +310,12 @@ def test_thinking_said_twice_is_read_once() -> None:
 
 def test_details_with_summary_and_encrypted_state_of_one_index() -> None:
     summary = {"type": "reasoning.summary", "index": 0, "format": "f-1"}
-    secret = {"type": "reasoning.encrypted", "data": "YQ==", "id": "rs_1", "index": 0}
+    secret = {"type": "reasoning.encrypted", "data": "YQ==", "index": 0}
     wire = frames(
         chunk({"reasoning_details": [{**summary, "summary": "S"}]}),
         chunk({"reasoning_details": [{**summary, "summary": "um", "new": 1}]}),
         chunk({"reasoning_details": [{**secret, "format": "f-1"}]}),
+        chunk({"reasoning_details": [{**secret, "id": "rs_1"}]}),
         chunk({"content": "b"}, "stop"),
     )
     events, _ = read_stream(wire)
@@ -497,7 +498,8 @@ def test_errors_inside_a_stream(frame: Any, kind: str, message: str | None) -> N
 
 def test_an_error_beside_a_finish_reason() -> None:
     error = {"error": {"code": 502, "message": "provider gone"}}
-    wire = frames(chunk({"content": "a"}), chunk({"content": ""}, "error", **error))
+    last_words = chunk({"content": ""}, "error") | error
+    wire = frames(chunk({"content": "a"}), last_words)
     last = read_stream(wire)[0][-1]
     assert isinstance(last, StreamError)
     assert last.error.message == "provider gone"
@@ -749,8 +751,10 @@ def test_limits() -> None:
         check(events)
         assert isinstance(events[-1], StreamError)
     many = [chunk({field: "x"}) for field in ("content", "reasoning", "refusal") * 2]
-    for index in range(1, 7):
-        for first in range(6):
+    entry = {"type": "reasoning.text", "text": "x", "index": 7}
+    many.append(chunk({"reasoning_details": [entry]}))
+    for index in range(1, 8):
+        for first in range(7):
             wire = frames(*many[first:], *calls, chunk({"audio": {"data": "AAAA"}}))
             check(read_stream(wire, limits=Limits(parts=index))[0])
 
@@ -777,12 +781,25 @@ _TEXT = st.sampled_from(
     ["a", "", "é", '"', "\\", "\n", "x" * 9, "[DONE]", "\U0001f600"]
 )
 _MORE = st.sampled_from(
-    [{}, {"obfuscation": "ab"}, {"obfuscation": "abcd"}, {"p": "x"}, {"new": 1}]
-    + [{"usage": None}, {"usage": _USAGE}, {"id": "other"}, {"content": "x"}]
+    [
+        {},
+        {"obfuscation": "ab"},
+        {"obfuscation": "abcd"},
+        {"p": "x"},
+        {"new": 1},
+        {"usage": None},
+        {"usage": _USAGE},
+        {"id": "other"},
+        {"content": "x"},
+    ]
 )
 _EXTRA_DELTA = st.sampled_from(
-    [{}, {"role": "assistant"}, {"new": "x"}]
-    + [{"reasoning_details": [{"type": "reasoning.text", "text": "t", "index": 0}]}]
+    [
+        {},
+        {"role": "assistant"},
+        {"new": "x"},
+        {"reasoning_details": [{"type": "reasoning.text", "text": "t", "index": 0}]},
+    ]
 )
 
 
@@ -809,6 +826,119 @@ def test_the_hot_lane_leaves_what_is_no_utf8() -> None:
     events, _ = read_stream(good + good.replace(b"cd", b"\xff\xfe"))
     assert isinstance(events[-1], StreamError)
     assert events[-1].error.kind == "bad_upstream"
+
+
+def test_members_that_look_like_errors_or_usage() -> None:
+    quiet = {"id": "c-1", "choices": [], "base_resp": {"status_code": 0}}
+    odd = chunk({"content": "b"}, x_groq={"usage": 5})
+    texts = {"type": "text", "text": "c"}
+    wire = frames(
+        quiet,
+        chunk({"content": "a"}, base_resp={"status_code": 0}),
+        odd,
+        chunk({"content": [texts]}),
+        chunk({"reasoning_details": [{"type": "reasoning.text", "index": 0}]}),
+        chunk({"audio": None}, "stop"),
+    )
+    events, _ = read_stream(wire)
+    assert isinstance(events[-1], StreamEnd)
+    assert normed(read_stream(write_stream(events)[0])[0]) == normed(events)
+
+
+def test_padding_of_another_shape_is_decoded() -> None:
+    first = chunk({"content": "a"}, obfuscation="ab")
+    for more in ({"obfuscation": "x-y"}, {"obfuscation": "ab", "new": 1}):
+        wire = frames(first, first, chunk({"content": "b"}, **more), chunk({}, "stop"))
+        assert fold(read_stream(wire)[0]).choices[0].parts == (TextPart("aab"),)
+
+
+def test_the_hot_lane_with_padding_and_without_text() -> None:
+    first = chunk({"content": "a"}, obfuscation="ab")
+    more = {**first, "created": 6}
+    quiet = chunk({"content": ""}, obfuscation="")
+    wire = frames(first, quiet, quiet, first, more, more, chunk({}, "stop"))
+    assert fold(read_stream(wire)[0]).choices[0].parts == (TextPart("aaaa"),)
+    late = json.dumps(first).replace('"a"', '"b", "new": 1')
+    wire = frames(first, first, late, late, chunk({}, "stop"))
+    assert fold(read_stream(wire)[0]).choices[0].parts == (TextPart("aabb"),)
+
+
+def test_thinking_elements_with_strangers_from_the_start() -> None:
+    thinking = {"type": "thinking", "thinking": "Hm", "closed": False}
+    wire = frames(chunk({"content": [thinking]}), chunk({"content": "a"}, "stop"))
+    events, _ = read_stream(wire)
+    assert normed(read_stream(write_stream(events)[0])[0]) == normed(events)
+
+
+def test_strangers_of_thoughts_before_their_text() -> None:
+    known = ReasoningPart(extras={"type": raw("reasoning.text"), "index": raw(0)})
+    events: list[Event] = [
+        MessageStart("c-1", "m", 5.0, dialect="openai-chat"),
+        PartStart(0, known),
+        Extra({"new": raw(1), "id": raw("r")}, index=0),
+        Extra({"@field": raw("reasoning")}, index=0),
+        ReasoningDelta(0, "a"),
+        PartEnd(0),
+        MessageEnd("end", "stop"),
+        StreamEnd(),
+    ]
+    once, _ = read_stream(write_stream(events)[0])
+    assert normed(once) == normed(events)
+
+
+def test_commentary_and_the_final_answer_stand_apart() -> None:
+    first = TextPart("", phase="commentary")
+    last = TextPart("", phase="final_answer")
+    events = _sentence(
+        *_part(0, first, TextDelta(0, "a")), *_part(1, last, TextDelta(1, "b"))
+    )
+    texts = [one["content"] for one in _deltas(events) if "content" in one]
+    assert "".join(texts) == "a\n\nb"
+    assert "phase" in {loss.feature for loss in write_stream(events)[1]}
+
+
+def test_a_message_that_breaks_off_at_once() -> None:
+    error = StreamError(APIError(kind="truncated", message="x"))
+    start = MessageStart("c-1", "m", 5.0, dialect="openai-chat")
+    again, _ = read_stream(write_stream([start, error])[0])
+    assert again[0] == start
+
+
+def test_details_of_the_same_index_with_other_members() -> None:
+    first = {"type": "reasoning.text", "text": "a", "index": 0, "format": "f-1"}
+    wire = frames(
+        chunk({"reasoning_details": [{**first, "id": "r1"}]}),
+        chunk({"reasoning_details": [{**first, "id": "r1", "format": "f-2"}]}),
+        chunk({"reasoning_details": [{**first, "id": "r2"}], "reasoning": "a"}),
+        chunk({"content": "b"}, "stop"),
+    )
+    events, _ = read_stream(wire)
+    thought = fold(events).choices[0].parts[0]
+    assert isinstance(thought, ReasoningPart)
+    assert (thought.text, thought.id) == ("aaa", "r1")
+    assert normed(read_stream(write_stream(events)[0])[0]) == normed(events)
+
+
+def test_a_thought_said_again_beside_its_signature() -> None:
+    signed = {"type": "reasoning.text", "text": "Hmm.", "signature": "s", "index": 0}
+    wire = frames(
+        chunk({"reasoning": "Hm"}),
+        chunk({"reasoning": "m."}),
+        chunk({"reasoning_details": [signed]}),
+        chunk({"content": "b"}, "stop"),
+    )
+    events, violations = read_stream(wire)
+    thought = fold(events).choices[0].parts[0]
+    assert isinstance(thought, ReasoningPart)
+    assert thought.text == "Hmm."
+    assert violations == {"repeated-thinking": 1}
+    other = {**signed, "text": "Else", "index": 1}
+    wire = frames(
+        chunk({"reasoning": "Hm"}),
+        chunk({"reasoning_details": [other, {**other, "text": None, "index": 1}]}),
+        chunk({"content": "b"}, "stop"),
+    )
+    assert len(fold(read_stream(wire)[0]).choices[0].parts) == 3
 
 
 # --- writing -----------------------------------------------------------------------
@@ -870,11 +1000,14 @@ def test_a_stream_from_another_dialect() -> None:
 
 
 def test_ids_time_and_model() -> None:
-    events = [MessageStart("msg_1"), MessageEnd("end"), StreamEnd()]
+    events: list[Event] = [MessageStart("msg_1"), MessageEnd("end"), StreamEnd()]
     one = objects(write_stream(events, model="other")[0])[0]
     assert one["id"].startswith("chatcmpl-")
     assert (one["created"], one["model"]) == (1763680000, "other")
-    native = [MessageStart("x", "m", 1.5, dialect="openai-chat"), StreamEnd()]
+    native: list[Event] = [
+        MessageStart("x", "m", 1.5, dialect="openai-chat"),
+        StreamEnd(),
+    ]
     assert objects(write_stream(native)[0])[0]["created"] == 1.5
     assert objects(write_stream([StreamEnd()], created=None)[0])[0]["created"] == 0
 
@@ -961,10 +1094,10 @@ def test_refusals() -> None:
         {"refusal": "Never."},
         "stop",
     ]
-    start = MessageStart("msg_1", "m", None, dialect="anthropic")
+    start: Event = MessageStart("msg_1", "m", None, dialect="anthropic")
     detail = StopDetail("bio", "Not this.")
     for stop, word in (("refusal", "stop"), ("content_filter", "content_filter")):
-        events = [start, MessageEnd(stop, None, None, detail), StreamEnd()]  # type: ignore[arg-type]  # a reason
+        events: list[Event] = [start, MessageEnd(stop, None, None, detail), StreamEnd()]  # type: ignore[arg-type]  # a reason
         assert _deltas(events)[1:] == [{"refusal": "Not this."}, word]
     assert _deltas([start, MessageEnd("refusal"), StreamEnd()])[-1] == "content_filter"
 
@@ -987,6 +1120,8 @@ def test_what_has_no_place_is_told() -> None:
         CitationDelta(3, Citation(kind="document", title="t")),
         CitationDelta(3, Citation(kind="url", url="https://a.example/")),
         CitationDelta(9, Citation(kind="url", url="https://a.example/")),
+        CitationDelta(1, Citation(kind="url", url="https://a.example/")),
+        TextDelta(1, "x"),
         LogprobsDelta(3, (TokenLogprob("a", None),)),
         LogprobsDelta(9, ()),
         SignatureDelta(9, Signature(origin="gemini", value="x")),
@@ -1023,9 +1158,14 @@ def test_thinking_has_no_log_probabilities_for_others() -> None:
 def test_audio_from_another_dialect() -> None:
     whole = MediaPart(kind="audio", mime="audio/wav", source=Base64("AAAABBBB"))
     empty = MediaPart(kind="audio", mime="audio/wav", source=Base64(""))
-    grown = [PartStart(0, empty), MediaDelta(0, "AAAABBBB"), PartEnd(0, final=whole)]
-    at_once = [PartStart(0, empty), PartEnd(0, final=whole)]
-    for parts in (grown, at_once, [PartStart(0, empty), PartEnd(0)]):
+    grown: list[Event] = [
+        PartStart(0, empty),
+        MediaDelta(0, "AAAABBBB"),
+        PartEnd(0, final=whole),
+    ]
+    at_once: list[Event] = [PartStart(0, empty), PartEnd(0, final=whole)]
+    never: list[Event] = [PartStart(0, empty), PartEnd(0)]
+    for parts in (grown, at_once, never):
         audio = [one["audio"] for one in _deltas(_sentence(*parts)) if "audio" in one]
         data = "".join(one.get("data", "") for one in audio)
         assert data == (
@@ -1082,6 +1222,72 @@ def test_parallel_parts_wait_within_the_limit() -> None:
     )
     wire, _ = write_stream(events, limits=Limits(arguments=4))
     assert "error" in objects(wire)[-1]
+
+
+def test_events_that_name_nothing_that_is_shown() -> None:
+    signature = Signature(origin="openai-chat", value="s")
+    start = MessageStart("c-1", "m", 5.0, dialect="openai-chat")
+    known = ReasoningPart(signature=signature, extras={"@field": raw("new")})
+    server = ServerToolCallPart(name="s")
+    events: list[Event] = [
+        start,
+        Extra({"id": raw("x")}),
+        PartStart(0, known),
+        ReasoningDelta(0, "a"),
+        PartEnd(0),
+        PartStart(1, server),
+        ArgumentsDelta(1, "{}"),
+        SignatureDelta(1, signature),
+        PartEnd(1),
+        PartStart(2, ToolCallPart(call_id="c", name="f")),
+        TextDelta(2, "x"),
+        MediaDelta(2, "AAAA"),
+        ReasoningDelta(2, "x"),
+        PartEnd(2),
+        PartEnd(2),
+        PartStart(3, TextPart("")),
+        ArgumentsDelta(3, "x"),
+        Extra({"y": raw(1)}, index=3),
+        Extra({"@note": raw(1)}, index=3),
+        MessageEnd("end", "stop"),
+        SignatureDelta(3, signature),
+        CitationDelta(3, Citation(kind="url", url="u")),
+        LogprobsDelta(3, ()),
+        LogprobsDelta(2, ()),
+        SignatureDelta(2, signature),
+        Extra({"y": raw(1)}, index=2),
+        OpaqueEvent("openai-chat", "audio.transcript", raw("x"), 2),
+        PartStart(9, TextPart("")),
+        MessageEnd("end", "stop"),
+        StreamEnd(),
+        Ping(),
+    ]
+    wire, _ = write_stream(events)
+    check(read_stream(wire)[0])
+    assert wire.endswith(b"data: [DONE]\n\n")
+
+
+def test_signed_thinking_of_this_dialect_made_by_hand() -> None:
+    own = Signature(origin="openai-chat", value="s")
+    start = MessageStart("c-1", "m", 5.0, dialect="openai-chat")
+    events: list[Event] = [
+        start,
+        PartStart(0, ReasoningPart()),
+        ReasoningDelta(0, "a\nb"),
+        SignatureDelta(0, own),
+        PartEnd(0),
+        PartStart(1, ReasoningPart(extras={"@field": raw("content")})),
+        PartEnd(1),
+        PartStart(2, TextPart("")),
+        TextDelta(2, "a"),
+        Extra({"new": Raw(b"[\n1]")}, index=2),
+        Extra({"other": Raw(b"{\r\n}")}),
+        MessageEnd("end", "stop"),
+        StreamEnd(),
+    ]
+    once, _ = read_stream(write_stream(events)[0])
+    check(once)
+    assert normed(read_stream(write_stream(once)[0])[0]) == normed(once)
 
 
 def test_a_ping_is_a_comment() -> None:

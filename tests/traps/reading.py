@@ -47,7 +47,8 @@ def _claude(events: list[Object]) -> list[Object]:
             if delta["type"] == "input_json_delta":
                 inputs[-1] += delta["partial_json"]
             elif delta["type"] == "signature_delta":
-                assert not block["signature"], "a second signature"
+                known = ("", delta["signature"])
+                assert block["signature"] in known, "a second signature"
                 block["signature"] = delta["signature"]
             elif delta["type"] == "text_delta":
                 block["text"] += delta["text"]
@@ -187,7 +188,8 @@ def both(source: str, target: str, parts: bytes, body: Object, **options: Any) -
     """What a client of `target` holds after the stream `parts`, which must be what it
     holds after the whole answer `body`."""
     held = streamed(source, target, parts, **options)
-    assert held == read_whole(target, whole(source, target, body, **options)[0])
+    other = read_whole(target, whole(source, target, body, **options)[0])
+    assert held == other, f"streamed {held}, whole {other}"
     return held
 
 

@@ -39,7 +39,7 @@ from llmwire.messages import (
     ToolCallPart,
     ToolResultPart,
 )
-from llmwire.requests import Request
+from llmwire.requests import Request, ServerState
 
 _LEGAL_NAME = re.compile(r"[A-Za-z0-9_-]+\Z")
 _DEFAULT_VERSION: Final = "2023-06-01"
@@ -90,10 +90,12 @@ def adapt(request: Request, target: RequestTarget) -> Adapted:
         reasoning = _without_lost_thoughts(request, reasoning, target)
     stop, cut = fit_stops(request, target)
     messages, tools = fit_messages(request, tools, fitting)
+    if request.output is not None and request.output.kind == "json_object":
+        instruction = _JSON_INSTRUCTION
     if instruction is not None:
+        reason = "an instruction was added"
+        target.losses.emulate("output.format", "messages", reason)
         messages = _instructed(messages, instruction)
-    elif request.output is not None and request.output.kind == "json_object":
-        messages = _instructed(messages, _JSON_INSTRUCTION)
     fitted = replace(
         request,
         messages=messages,
@@ -135,8 +137,7 @@ def _only_known(request: Request, fitting: Fitting) -> Request:
         losses.drop_extras(extras, "")
         extras = None
     betas = request.betas
-    if betas and not native:
-        losses.drop("extras", "betas", "betas of another vendor")
+    if not native:
         betas = ()
     user = request.user
     if user is not None and ("user" in rejects or len(user) > _MAX_USER):
@@ -232,12 +233,14 @@ def _fit_state(request: Request, fitting: Fitting) -> Any:
     state = request.state
     if state is None:
         return None
+    kept = state.container if fitting.native else None
     reason = "kept by another server"
-    for name in (*_STATE, *(() if fitting.native else ("container",))):
-        if getattr(state, name) is not None:
-            fitting.losses.drop("state", f"state.{name}", reason)
-            state = replace(state, **{name: None})
-    return state if state.container is not None else None
+    for name in (*_STATE, "container"):
+        value = getattr(state, name)
+        if value is not None and (name != "container" or kept is None):
+            place = "state" if kept is None else f"state.{name}"
+            fitting.losses.drop("state", place, reason)
+    return ServerState(container=kept) if kept is not None else None
 
 
 def _in_open_loop(request: Request) -> bool:

@@ -79,6 +79,10 @@ class Fitting(Struct, frozen=True, kw_only=True):
             reason = "the server takes no cache marks"
             self.losses.drop("cache.mark", place, reason)
             return None
+        if not path and not self.profile.request_cache:
+            reason = "the server takes marks on parts only"
+            self.losses.drop("cache.mark", place, reason)
+            return None
         ttl = _TTLS.get(mark.ttl, "1h" if mark.ttl in _LONG else None)
         if ttl == "1h" and not self.profile.long_cache:
             ttl = None
@@ -174,11 +178,10 @@ def _fit_media(fitting: Fitting, part: MediaPart, role: Role, path: str) -> Part
 
 def _fit_meta(fitting: Fitting, part: MediaPart, path: str) -> MediaPart:
     meta = part.meta or {}
-    for name in meta:
-        if name != "context" or part.kind != "document":
-            reason = "the dialect has no place for it"
-            fitting.losses.drop("media.meta", f"{path}.meta[{name}]", reason)
     kept = {name: meta[name] for name in ("context",) if name in meta}
+    if len(kept) < len(meta) or (kept and part.kind != "document"):
+        reason = "the dialect has no place for it"
+        fitting.losses.drop("media.meta", f"{path}.meta", reason)
     if part.kind != "document":
         kept = {}
         if part.name is not None:

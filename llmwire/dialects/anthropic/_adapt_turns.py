@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from llmwire import _seal
 from llmwire._turns import (
+    NO_RESULT,
     REMINDER,
     Placed,
     answered,
@@ -144,11 +145,14 @@ def _fit_top(
             reason = "joined with the instructions before it"
             losses.approximate("message.boundary", path, reason)
         _note_message(message, path, fitting)
+        before = len(top)
         for index, part in enumerate(message.parts):
             place = f"{path}.parts[{index}]"
             fitted = _fit_instruction(part, place, fitting)
             if fitted is not None:
                 _append(top, Placed(place, fitted), fitting)
+        if len(top) == before:
+            losses.drop("message.empty", path, "instructions that say nothing")
     return top
 
 
@@ -298,7 +302,8 @@ def _with_user_first(turns: list[_Turn], fitting: Fitting) -> list[_Turn]:
         return turns
     path = f"messages[{turns[0].at}]"
     if losses.choice("message.order") == "emulate":
-        losses.emulate("message.order", path, "a turn of the user was put before it")
+        reason = "a turn of the user was put before the first"
+        losses.emulate("message.order", "messages", reason)
         first = _Turn("user", turns[0].at)
         first.parts.append(Placed(path, TextPart(text=_CONTINUED)))
         return [first, *turns]
@@ -307,20 +312,12 @@ def _with_user_first(turns: list[_Turn], fitting: Fitting) -> list[_Turn]:
 
 
 def _without_prefill(turns: list[_Turn], fitting: Fitting) -> list[_Turn]:
+    """A last turn of the assistant's is followed by the user's, where it must be."""
     if not turns or turns[-1].role != "assistant":
         return turns
     last = turns[-1]
     if not fitting.profile.prefill:
-        path = f"messages[{last.at}]"
-        if fitting.losses.emulates("message.prefill"):
-            reason = "a turn of the user was put behind it"
-            fitting.losses.emulate("message.prefill", path, reason)
-            following = _Turn("user", last.at)
-            following.parts.append(Placed(path, TextPart(text=_CONTINUED)))
-            return [*turns, following]
-        reason = "the model does not continue a turn of its own"
-        fitting.losses.drop("message.prefill", path, reason)
-        return turns[:-1]
+        return _followed(turns, fitting)
     placed = last.parts[-1]
     if isinstance(placed.part, TextPart):
         text = placed.part.text.rstrip()
@@ -330,6 +327,31 @@ def _without_prefill(turns: list[_Turn], fitting: Fitting) -> list[_Turn]:
             fitting.losses.approximate("message.prefill", path, reason)
             last.parts[-1] = Placed(placed.path, replace(placed.part, text=text))
     return turns
+
+
+def _followed(turns: list[_Turn], fitting: Fitting) -> list[_Turn]:
+    losses, last = fitting.losses, turns[-1]
+    path = f"messages[{last.at}]"
+    if not losses.emulates("message.prefill"):
+        reason = "the model does not continue a turn of its own"
+        losses.drop("message.prefill", path, reason)
+        return turns[:-1]
+    reason = "a turn of the user was put behind the last"
+    losses.emulate("message.prefill", "messages", reason)
+    more = _Turn("user", -1)
+    for placed in last.parts:
+        part = placed.part
+        if isinstance(part, ToolCallPart):
+            if losses.choice("call.unanswered") != "emulate":
+                losses.drop("call.unanswered", placed.path, "the call has no result")
+                return turns[:-1]
+            reason = "an error result was made up"
+            losses.emulate("call.unanswered", placed.path, reason)
+            text = (TextPart(text=NO_RESULT),)
+            result = ToolResultPart(call_id=part.call_id, parts=text, error=True)
+            more.parts.append(Placed(placed.path, result))
+    more.parts.append(Placed(path, TextPart(text=_CONTINUED)))
+    return [*turns, more]
 
 
 def _limit_marks(
@@ -345,7 +367,8 @@ def _limit_marks(
     marks += sum(_marks(placed.part) for group in groups for placed in group)
     if not marks:
         return tools
-    spare = marks - (_MAX_MARKS - (request.cache is not None))
+    whole = request.cache is not None and fitting.profile.request_cache
+    spare = marks - (_MAX_MARKS - whole)
     limiter = _Limiter(spare, fitting)
     kept = tuple(
         replace(tool, cache=limiter.limited(tool.cache, f"tools[{at}]"))

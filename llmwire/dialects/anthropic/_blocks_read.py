@@ -137,7 +137,7 @@ def read_block(block: Any, place: str | int, at: int, reading: Reading) -> Part:
         path = f"{_path(place, at)}.{error.path}"
         raise RemoteProtocolError(what, path=path) from None
     if part is None:
-        what = f"a {kind.__struct_config__.tag} block without its id or name"
+        what = f"a {kind.__struct_config__.tag} block lacks what it needs"
         raise RemoteProtocolError(what, path=_path(place, at))
     return part
 
@@ -167,23 +167,28 @@ def read_citation(raw: Raw) -> Citation:
     )
 
 
-def _read_text(block: w.TextBlock, reading: Reading) -> Part:
+def _read_text(block: w.TextBlock, reading: Reading) -> Part | None:
     extras: dict[str, Raw] | None = None
     if block.extras or block.learned:
         extras = odd_members(block)
+    text = block.text
+    if isinstance(text, UnsetType):
+        if reading.request:
+            return None
+        text, extras = "", {**(extras or {}), "@text": NULL}
     citations: tuple[Citation, ...] = ()
     listed = block.citations
     if listed is UNSET and block.cache_control is UNSET:
-        return TextPart(text=block.text, extras=extras)
+        return TextPart(text=text, extras=extras)
     if listed:
         citations = tuple(map(read_citation, listed))
     elif listed is not UNSET:
         value = NULL if listed is None else _EMPTY_LIST
         extras = {**(extras or {}), "citations": value}
     if block.cache_control is UNSET:
-        return TextPart(text=block.text, citations=citations, extras=extras)
+        return TextPart(text=text, citations=citations, extras=extras)
     cache, extras = read_cache(block.cache_control, extras)
-    return TextPart(text=block.text, citations=citations, cache=cache, extras=extras)
+    return TextPart(text=text, citations=citations, cache=cache, extras=extras)
 
 
 def _source_of(wire: w.MediaSource, kind: str) -> Source | None:
@@ -287,8 +292,12 @@ def _read_search(block: w.SearchResultBlock, reading: Reading) -> Part:
     return TextPart(text=search_text(members), cache=cache, extras=note)
 
 
-def _read_thinking(block: w.ThinkingBlock, reading: Reading) -> Part:
+def _read_thinking(block: w.ThinkingBlock, reading: Reading) -> Part | None:
     extras: dict[str, Raw] | None = odd_members(block)
+    if block.thinking is UNSET:
+        if reading.request:
+            return None
+        extras = {**(extras or {}), "@thinking": NULL}
     text = block.thinking or None
     value = block.signature
     if not value:
@@ -330,8 +339,10 @@ def _carried(
     )
 
 
-def _read_redacted(block: w.RedactedThinkingBlock, reading: Reading) -> Part:
+def _read_redacted(block: w.RedactedThinkingBlock, reading: Reading) -> Part | None:
     extras: dict[str, Raw] | None = odd_members(block)
+    if isinstance(block.data, UnsetType):
+        return None if reading.request else _opaque("redacted_thinking", block)
     opened = reading.signature(block.data)
     if opened.signature.origin == w.NAME and opened.placement == "here":
         return ReasoningPart(redacted=True, signature=opened.signature, extras=extras)
@@ -460,14 +471,9 @@ def _opaque(kind: str, block: Wire) -> OpaquePart:
 
 
 def _read_unknown(raw: Raw, place: str, reading: Reading) -> Part:
-    """A block of a type that is not named here."""
-    try:
-        members = decode_object(bytes(raw), place)
-        word = decode_any(bytes(members["type"]), place) if "type" in members else None
-    except RemoteProtocolError:
-        if reading.request:
-            raise
-        return OpaquePart(dialect=w.NAME, kind="", raw=raw)
+    """A block of a type that is not named here: an object, but of what type."""
+    members = decode_object(bytes(raw), place)
+    word = decode_any(bytes(members["type"]), place) if "type" in members else None
     if not isinstance(word, str):
         if reading.request:
             what = "a block needs a `type` that is a string"

@@ -84,6 +84,8 @@ def _write_text(part: TextPart) -> Members:
         if found is not None:
             return found
     members: Members = {"type": "text", "text": part.text}
+    if part.extras and "@text" in part.extras and not part.text:
+        del members["text"]
     if part.citations:
         listed = [c.raw for c in part.citations if c.raw is not None]
         if listed:
@@ -155,6 +157,8 @@ def _write_reasoning(part: ReasoningPart) -> Members | None:
     if part.extras:
         if value is None and "signature" in part.extras:
             del members["signature"]
+        if "@thinking" in part.extras and not members["thinking"]:
+            del members["thinking"]
         add_extras(members, part.extras)
     return members
 

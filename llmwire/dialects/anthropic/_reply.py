@@ -62,8 +62,12 @@ def signature_text(
 
 
 def thinking_block(text: str, signature: str) -> Members:
-    """A thought; an empty one carries nothing but its signature."""
-    return {"type": "thinking", "thinking": text, "signature": signature}
+    """A thought; an empty one carries nothing but its signature.
+
+    Without a signature there is no such member: strict clients reject an empty one.
+    """
+    block: Members = {"type": "thinking", "thinking": text}
+    return {**block, "signature": signature} if signature else block
 
 
 def plain_signature(dialect: str | None, target: ReplyTarget) -> str:
@@ -113,8 +117,21 @@ def reply_blocks(
         if written is not None:
             blocks.append(written)
         if part.signature is not None:
-            blocks.append(carrier_block(part.signature, "prev" if said else "here"))
+            behind = said or _joins_text(parts, at, path, target.losses)
+            blocks.append(carrier_block(part.signature, "prev" if behind else "here"))
     return blocks, cut
+
+
+def _joins_text(
+    parts: tuple[Part, ...], at: int, path: str, losses: LossRecorder
+) -> bool:
+    """Whether the signature of an empty text can stand at the text before it."""
+    before = parts[at - 1] if at else None
+    if not isinstance(before, TextPart) or before.signature or not before.text:
+        return False
+    place = f"{path}.parts[{at - 1}].signature"
+    losses.approximate("part.boundary", place, "that of the empty text behind it")
+    return True
 
 
 def carrier_block(signature: Signature, placement: _seal.Placement) -> Members:

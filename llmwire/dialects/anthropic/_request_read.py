@@ -285,7 +285,7 @@ def _tool_extras(wire: w.ToolWire) -> _Extras | None:
         ("allowed_callers", wire.allowed_callers),
     ):
         if raw is not UNSET:
-            extras[name] = raw  # type: ignore[assignment]  # not UNSET
+            extras[name] = raw
     if wire.extras:
         return nested("", strangers(wire), extras)
     return extras or None

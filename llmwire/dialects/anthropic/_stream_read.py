@@ -14,6 +14,8 @@ blocks come are given before the end.
 Rules, by the names in `violations`:
 - `restarted-message`: a second `message_start`; open blocks are incomplete.
 - `reopened-block`: a block starts at the index of an open one, which is closed.
+- `reused-index`: a block starts at the index of one that has ended.
+- `block-after-stop`: a block starts after the stop reason; it is part of the answer.
 - `interleaved-block`: a block starts while another is open; both go on.
 - `unopened-block`: a delta for no block opens one; a stop for no block is nothing.
 - `mismatched-delta`: a delta that its block cannot take opens a block that can.
@@ -89,6 +91,8 @@ class StreamReader(BlockReader):
         self._early: list[OpaqueEvent] = []
         """Unknown events before the message."""
         self._stop: str | None = None
+        self._stopping = False
+        """A `message_delta` has said the stop reason."""
         self._stop_sequence: str | None = None
         self._detail: Raw | UnsetType = UNSET
         self._handlers = dict(_HANDLERS)
@@ -204,6 +208,7 @@ class StreamReader(BlockReader):
 
     def _restart(self, usage: w.UsageWire | None, found: dict[str, Raw]) -> None:
         self._tracker.violation("restarted-message")
+        self._stopping = False
         self._close_slots(cut=True)
         self._late.update(found)
         if usage is not None:
@@ -217,6 +222,7 @@ class StreamReader(BlockReader):
         if isinstance(delta, w.MessageDeltaInner):
             self._note_stop(delta.stop_reason, delta.stop_sequence)
             self._note_detail(delta.stop_details)
+            self._stopping = isinstance(delta.stop_reason, str)
             if not isinstance(delta.container, UnsetType):
                 found["container"] = delta.container
             found = nested("", strangers(delta), found) or found
@@ -303,6 +309,8 @@ class StreamReader(BlockReader):
             self._take_delta(wire, slot)
 
     def _on_start(self, wire: w.BlockStartFrame, frame: Frame) -> None:
+        if self._stopping:
+            self._tracker.violation("block-after-stop")
         self._on_block_start(wire)
 
     def _on_stop(self, wire: w.BlockStopFrame, frame: Frame) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from msgspec import Raw
+from msgspec import UNSET, Raw, UnsetType
 from msgspec.structs import replace
 
 from llmwire import _seal
@@ -35,7 +35,6 @@ from llmwire.dialects.anthropic._blocks_read import (
     read_citation,
 )
 from llmwire.dialects.anthropic._blocks_write import write_block
-from llmwire.errors import RemoteProtocolError
 from llmwire.events import (
     CitationDelta,
     Extra,
@@ -59,8 +58,12 @@ from llmwire.messages import (
 _EMPTY: Final = Raw(b"{}")
 _NEXT: Final = Raw(b'"next"')
 _PREV: Final = Raw(b'"prev"')
-_SILENT: Final = frozenset({"@signature", "@input", "@id", "@name"})
-_SILENT_EMPTY: Final = frozenset({"citations", "signature", "cache_control"})
+_SILENT: Final = frozenset(
+    {"@id", "@input", "@name", "@signature", "@text", "@thinking"}
+    | {"id", "input", "name", "signature", "text", "thinking"}
+)
+"""What is written at every start, whatever it held."""
+_SILENT_EMPTY: Final = frozenset({"citations", "cache_control"})
 _PADDING: Final = frozenset({"p", "padding", "obfuscation"})
 
 
@@ -127,7 +130,8 @@ class BlockReader:
             self._close(known)
         if self._slots:
             self._tracker.violation("interleaved-block")
-        self._ended.pop(at, None)
+        if self._ended.pop(at, None) is not None:
+            self._tracker.violation("reused-index")
         slot = self._open(wire.content_block)
         if slot is not None:
             self._slots[at] = slot
@@ -195,7 +199,8 @@ class BlockReader:
         elif part.signature is not None:
             slot.opened = _seal.Opened(part.signature)
         elif origin is not None:
-            self._tracker.emit(Extra({ORIGIN: origin}, slot.index))
+            made = Signature(origin=str(decode_any(bytes(origin))), value="")
+            slot.opened = _seal.Opened(made)
         if part.text:
             self._tracker.emit(ReasoningDelta(slot.index, part.text))
         return slot
@@ -306,12 +311,15 @@ class BlockReader:
         self._frame_extras(slot, wire)
         if slot.kind is OpaquePart:
             tag = delta.__struct_config__.tag
-            members = {"type": tag, member: getattr(delta, member), **strangers(delta)}
+            members = {"type": tag, **strangers(delta)}
+            if getattr(delta, member) is not UNSET:
+                members[member] = getattr(delta, member)
             self._take_opaque(slot, Raw(encode(members)))
             return
         found = strangers(delta)
         if found:
-            self._note_extras(slot, nested("delta", found, None) or {})
+            odd = {name: value for name, value in found.items() if name != member}
+            self._note_extras(slot, nested("delta", odd, None) or {})
         take(self, slot, delta)
 
     def _reopened(self, at: int, known: Slot | None, kind: type[Any]) -> Slot | None:
@@ -345,7 +353,8 @@ class BlockReader:
             self._tracker.emit(ReasoningDelta(slot.index, delta.thinking))
 
     def _take_json(self, slot: Slot, delta: w.JSONDeltaWire) -> None:
-        self._tracker.arguments(slot.index, delta.partial_json)
+        if delta.partial_json:
+            self._tracker.arguments(slot.index, delta.partial_json)
 
     def _take_signature(self, slot: Slot, delta: w.SignatureDeltaWire) -> None:
         if delta.signature:
@@ -354,15 +363,14 @@ class BlockReader:
                 self._emit_signature(slot)
 
     def _take_citation(self, slot: Slot, delta: w.CitationsDeltaWire) -> None:
-        self._tracker.emit(CitationDelta(slot.index, read_citation(delta.citation)))
+        if not isinstance(delta.citation, UnsetType):
+            citation = read_citation(delta.citation)
+            self._tracker.emit(CitationDelta(slot.index, citation))
 
     def _take_opaque(self, slot: Slot, raw: Raw) -> None:
         """A delta without a neutral form: told, and merged into an opaque block."""
-        try:
-            members = decode_object(bytes(raw))
-            kind = decode_any(bytes(members.pop("type", NULL)))
-        except RemoteProtocolError:
-            return
+        members = decode_object(bytes(raw))
+        kind = decode_any(bytes(members.pop("type", NULL)))
         word = kind if isinstance(kind, str) else ""
         self._tracker.emit(OpaqueEvent(w.NAME, word, raw, slot.index))
         if isinstance(slot.part, OpaquePart):

@@ -97,7 +97,7 @@ class StreamWriter(BlockWriter):
             return head(self, event)
         if isinstance(event, Extra) and event.index is None:
             return self._on_extra(event)
-        out = b"" if self._begun or kind is MessageEnd else self._begin()
+        out = b"" if self._begun else self._begin()
         if isinstance(event, PartStart):
             self._note_part(event)
         for due in self._sequencer.send(event):
@@ -118,8 +118,10 @@ class StreamWriter(BlockWriter):
         return b""
 
     def _on_tier(self, event: ServiceTier) -> bytes:
+        more = self._native and self._tier is not None and not self._begun
+        out = self._begin() if more else b""
         self._tier = event.tier
-        return b""
+        return out
 
     def _on_extra(self, event: Extra) -> bytes:
         """Members of the message; behind its last usage they are the stop's."""
@@ -222,7 +224,6 @@ class StreamWriter(BlockWriter):
             usage: Members = {"output_tokens": 0}
         else:
             usage = write_usage(_ordered(known), native, losses)
-            usage.setdefault("output_tokens", 0)
             told = known.cache_write_long == self._start_long
             if "cache_creation" in usage and (told or not native):
                 del usage["cache_creation"]

@@ -1,5 +1,8 @@
 """What Anthropic Messages looks like on the wire: typed, closed, nothing interpreted.
 
+Members that a block cannot be without are `UNSET` here all the same: a client is told
+what is missing, a server is forgiven.
+
 Absent is `UNSET`, null is None where the vendor or its clients send it. Blocks are
 unions by `type` with `Raw` for every type that is not named here. Members that other
 code never looks into stay `Raw`. Source: the Messages API reference
@@ -29,7 +32,7 @@ Cache: TypeAlias = CacheControl | UnsetType | None
 
 
 class TextBlock(Wire, tag="text"):
-    text: str
+    text: str | UnsetType = UNSET
     citations: list[Raw] | UnsetType | None = UNSET
     cache_control: Cache = UNSET
 
@@ -56,12 +59,12 @@ class SearchResultBlock(Wire, tag="search_result"):
 
 
 class ThinkingBlock(Wire, tag="thinking"):
-    thinking: str
+    thinking: str | UnsetType = UNSET
     signature: str | UnsetType | None = UNSET
 
 
 class RedactedThinkingBlock(Wire, tag="redacted_thinking"):
-    data: str
+    data: str | UnsetType = UNSET
 
 
 class ToolUseBlock(Wire, tag="tool_use"):
@@ -305,23 +308,23 @@ class ResponseWire(Wire):
 
 
 class TextDeltaWire(Wire, tag="text_delta"):
-    text: str
+    text: str | UnsetType = UNSET
 
 
 class JSONDeltaWire(Wire, tag="input_json_delta"):
-    partial_json: str
+    partial_json: str | UnsetType = UNSET
 
 
 class ThinkingDeltaWire(Wire, tag="thinking_delta"):
-    thinking: str
+    thinking: str | UnsetType = UNSET
 
 
 class SignatureDeltaWire(Wire, tag="signature_delta"):
-    signature: str
+    signature: str | UnsetType = UNSET
 
 
 class CitationsDeltaWire(Wire, tag="citations_delta"):
-    citation: Raw
+    citation: Raw | UnsetType = UNSET
 
 
 Delta: TypeAlias = (

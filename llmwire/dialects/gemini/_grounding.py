@@ -14,8 +14,7 @@ from typing import Any
 
 from msgspec import Raw
 
-from llmwire._json import decode_any
-from llmwire.errors import RemoteProtocolError
+from llmwire.dialects.gemini._notes import parsed
 from llmwire.messages import Citation
 
 
@@ -32,10 +31,7 @@ def read_citations(
     """
     if b'"groundingSupports"' not in bytes(grounding):
         return []
-    try:
-        metadata = decode_any(bytes(grounding))
-    except RemoteProtocolError:
-        return []
+    metadata = parsed(grounding)
     if not isinstance(metadata, dict):
         return []
     sources = [_web(c) for c in _list(metadata.get("groundingChunks"))]

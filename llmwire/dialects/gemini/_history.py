@@ -54,6 +54,7 @@ from llmwire.requests import Request
 SENTINEL: Final = "skip_thought_signature_validator"
 """What Google documents for calls whose signature does not exist."""
 PLACEHOLDER: Final = "(empty)"
+CONTINUED: Final = "(continued)"
 _AUTHORS: Final = ("user", "assistant")
 
 
@@ -295,12 +296,16 @@ class _History:
         leading = _leading(messages)
         instruction = self._instruction(messages[:leading])
         contents: list[Any] = []
-        wrapped = [
-            self._wrapped(message, at) if at >= leading else None
-            for at, message in enumerate(messages)
-        ]
-        self._moved = []
-        kept = tuple(m if m is not None else Message(role="system") for m in wrapped)
+        kept: list[Message] = []
+        for at, message in enumerate(messages):
+            if at < leading:
+                message = Message(role="system")
+            elif message.role in _AUTHORS or _speaks(message):
+                message = self._wrapped(message, at)
+            else:  # nothing to wrap: it goes with the turn before it
+                self._report_message(message, f"messages[{at}]")
+                message = Message(role=kept[-1].role)
+            kept.append(message)
         start = self._turn_start(kept)
         conversation = turns(kept)
         for turn in conversation:
@@ -344,9 +349,8 @@ class _History:
         self._report_message(message, path)
         if message.role not in ("system", "developer"):
             return message
-        if any(not isinstance(p, TextPart) or p.text for p in message.parts):
-            reason = "wrapped as a reminder in the user's turn"
-            self._losses.emulate("instructions", path, reason)
+        reason = "wrapped as a reminder in the user's turn"
+        self._losses.emulate("instructions", path, reason)
         parts = tuple(
             replace(part, text=REMINDER.format(part.text))
             if isinstance(part, TextPart) and part.text
@@ -462,8 +466,9 @@ class _History:
         sorted_ = first == sorted(first, reverse=True)
         if not sorted_ or [c for c in calls if c in given] != given:
             reason = "results come first, in the order of their calls"
-            for at in turn.messages:
-                place = f"messages[{at}].parts"
+            last = max(at for at, result in enumerate(first) if result)
+            moved = {p.path.rpartition("[")[0] for p in turn.parts[: last + 1]}
+            for place in sorted(moved):
                 self._losses.approximate("part.order", place, reason)
 
     def _settle(self, contents: list[Any], *, ended: bool = False) -> None:
@@ -563,15 +568,31 @@ class _History:
     def _check_order(self, contents: list[Any], messages: Sequence[Message]) -> None:
         """The profile's rules about the first and the last turn."""
         profile = self._aim.profile
-        last = len(messages) - 1
+        path = f"messages[{len(messages) - 1}]"
+        more = {"parts": [{"text": CONTINUED}], "role": "user"}
         if contents and contents[-1]["role"] == "model" and not profile.prefill:
-            reason = "the target does not continue an answer"
-            self._losses.drop("message.prefill", f"messages[{last}]", reason)
-            del contents[-1]
+            if self._losses.emulates("message.prefill"):
+                reason = "a turn of the user was put behind it"
+                self._losses.emulate("message.prefill", path, reason)
+                contents.append(more)
+            else:
+                reason = "the target does not continue an answer"
+                self._losses.drop("message.prefill", path, reason)
+                del contents[-1]
         if contents and contents[0]["role"] == "model" and profile.first_turn_user:
-            reason = "the user must speak first"
-            self._losses.drop("message.order", "messages[0]", reason)
-            contents.insert(0, {"parts": [{"text": "(continued)"}], "role": "user"})
+            if self._losses.emulates("message.order"):
+                reason = "a turn of the user was put before it"
+                self._losses.emulate("message.order", "messages[0]", reason)
+                contents.insert(0, more)
+            else:
+                reason = "the user must speak first"
+                self._losses.drop("message.order", "messages[0]", reason)
+                del contents[0]
+
+
+def _speaks(message: Message) -> bool:
+    """Whether there is more in `message` than empty texts."""
+    return any(not isinstance(p, TextPart) or p.text for p in message.parts)
 
 
 def _leading(messages: Sequence[Message]) -> int:

@@ -13,9 +13,7 @@ from typing import Any, Final
 
 from msgspec import Raw
 
-from llmwire._json import decode_any
-from llmwire.dialects.gemini._notes import raw
-from llmwire.errors import RemoteProtocolError
+from llmwire.dialects.gemini._notes import parsed, raw
 from llmwire.losses import LossRecorder
 from llmwire.messages import TokenLogprob
 
@@ -24,10 +22,7 @@ _MODELLED: Final = {"chosenCandidates", "topCandidates"}
 
 def read_logprobs(result: Raw) -> tuple[TokenLogprob, ...] | None:
     """The tokens of `result`, None where something of it would be lost."""
-    try:
-        members = decode_any(bytes(result))
-    except RemoteProtocolError:
-        return None
+    members = parsed(result)
     if not isinstance(members, dict) or not set(members) <= _MODELLED:
         return None
     chosen = members.get("chosenCandidates")
@@ -36,8 +31,6 @@ def read_logprobs(result: Raw) -> tuple[TokenLogprob, ...] | None:
         return None
     if tops is not None and (not isinstance(tops, list) or len(tops) != len(chosen)):
         return None
-    if tops is not None and not any(tops):
-        return None
     tokens: list[TokenLogprob] = []
     for at, candidate in enumerate(chosen):
         top = _alternatives(tops[at]) if tops is not None else ()
@@ -45,6 +38,8 @@ def read_logprobs(result: Raw) -> tuple[TokenLogprob, ...] | None:
         if token is None or top is None:
             return None
         tokens.append(TokenLogprob(token.token, token.logprob, None, top, token.extras))
+    if tops is not None and not any(token.top for token in tokens):
+        return None
     return tuple(tokens)
 
 

@@ -16,14 +16,12 @@ from llmwire.errors import RemoteProtocolError
 from llmwire.messages import TokenCount
 
 
-def _members(body: bytes, what: str) -> dict[str, Raw]:
+def _members(body: bytes) -> dict[str, Raw]:
     try:
         return decode_object(body)
     except RemoteProtocolError as error:
         error.status = 502
         raise
-    except RecursionError:
-        raise RemoteProtocolError(f"found no {what}", status=502) from None
 
 
 def _whole(value: Raw | None) -> int | None:
@@ -39,7 +37,7 @@ def decode_count(body: bytes) -> TokenCount:
     Raises:
         RemoteProtocolError: It has no count (status 502).
     """
-    members = _members(body, "token count")
+    members = _members(body)
     total = _whole(members.pop("totalTokens", None))
     if total is None:
         raise RemoteProtocolError("found no `totalTokens`", status=502)

@@ -12,13 +12,11 @@ https://protobuf.dev/programming-guides/json/
 from __future__ import annotations
 
 import re
-import types
 from functools import cache
 from typing import (
     Any,
     Final,
     TypeVar,
-    Union,
     cast,
     get_args,
     get_origin,
@@ -133,12 +131,8 @@ def _shape(hint: Any) -> tuple[type[Wire] | None, bool]:
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is list:
         return _shape(arguments[0])[0], True
-    if origin in (Union, types.UnionType):
-        for argument in arguments:
-            found = _shape(argument)
-            if found != (None, False):
-                return found
-    return None, False
+    shapes = (_shape(argument) for argument in arguments)
+    return next((s for s in shapes if s != (None, False)), (None, False))
 
 
 def number(value: float | str, path: str) -> int | float:

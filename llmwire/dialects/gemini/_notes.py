@@ -13,6 +13,7 @@ from typing import Any, Final
 from msgspec import Raw
 
 from llmwire._json import decode_any, encode, nested
+from llmwire.errors import RemoteProtocolError
 from llmwire.messages import Extras
 
 SINGLE_ITEM: Final = "@single:"
@@ -28,6 +29,14 @@ def kept(found: Mapping[str, Raw]) -> Extras:
     for name in found.keys() - members.keys():
         extras["@" + name.removeprefix(SINGLE_ITEM)] = found[name]
     return extras
+
+
+def parsed(value: Raw) -> Any:
+    """`value` as Python values, None where it is no JSON: islands are not checked."""
+    try:
+        return decode_any(bytes(value))
+    except RemoteProtocolError:
+        return None
 
 
 def raw(value: object) -> Raw:

@@ -31,7 +31,7 @@ from llmwire._media import kind_of, standard
 from llmwire._turns import PLACEMENT
 from llmwire.dialects.gemini import _wire
 from llmwire.dialects.gemini._names import checked
-from llmwire.dialects.gemini._notes import kept, raw
+from llmwire.dialects.gemini._notes import kept, parsed, raw
 from llmwire.errors import RemoteProtocolError
 from llmwire.messages import (
     Base64,
@@ -292,6 +292,8 @@ class Reader:
         at: str,
     ) -> MediaPart:
         extras = nested("fileData", self.strangers(file, f"{at}.fileData"), extras)
+        if file.file_uri is UNSET:
+            extras = {**(extras or {}), "@fileUri": NULL}
         address = file.file_uri or ""
         source: Source = Url(address)
         if address.startswith(GOOGLE_FILES) or "://" not in address:
@@ -417,11 +419,8 @@ def _detail(extras: Extras | None) -> tuple[str | None, Extras | None]:
 def _id_of(payload: Raw) -> str | None:
     if b'"id"' not in bytes(payload):
         return None
-    try:
-        found = decode_object(bytes(payload)).get("id")
-    except RemoteProtocolError:
-        return None
-    native = decode_any(bytes(found)) if found is not None else None
+    members = parsed(payload)
+    native = members.get("id") if isinstance(members, dict) else None
     return native if isinstance(native, str) and native else None
 
 

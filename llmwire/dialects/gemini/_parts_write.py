@@ -244,7 +244,8 @@ class Writer:
             reason = "an address of Google is one of its files"
             self.losses.approximate("media.file", place, reason)
         file = self._described(part, mime, path)
-        file["fileUri"] = address
+        if address or not self.native or noted(part.extras, "fileUri") is None:
+            file["fileUri"] = address
         if "mimeType" not in file and not self.native:
             video = isinstance(source, Url) and address.startswith(YOUTUBE)
             self._kind(part, "video" if video else "document", path)

@@ -254,8 +254,7 @@ def _parts(wires: list[_wire.Part], reader: Reader, path: str) -> tuple[Part, ..
         try:
             part = reader.part(wire, "")
         except RemoteProtocolError:
-            reader.part(wire, f"{path}.parts[{at}]")
-            raise
+            part = reader.part(wire, f"{path}.parts[{at}]")  # raises with the path
         parts.append(part)
         carried = carried or (part.extras is not None and PLACEMENT in part.extras)
     return settled_signatures(parts) if carried else tuple(parts)

@@ -36,7 +36,7 @@ from llmwire.dialects.gemini._logprobs import (
     report_logprobs,
     write_logprobs,
 )
-from llmwire.dialects.gemini._notes import kept, raw
+from llmwire.dialects.gemini._notes import kept, parsed, raw
 from llmwire.dialects.gemini._parts_read import NAME, Reader
 from llmwire.dialects.gemini._parts_write import Writer
 from llmwire.dialects.gemini._stops import (
@@ -190,10 +190,7 @@ def _response(chunk: _wire.Chunk, source: ResponseSource) -> Response:
 
 def read_block(feedback: Raw) -> StopDetail | None:
     """Why a prompt was blocked, None where `feedback` says nothing of the kind."""
-    try:
-        members = decode_any(bytes(feedback))
-    except RemoteProtocolError:
-        return None
+    members = parsed(feedback)
     reason = members.get("blockReason") if isinstance(members, dict) else None
     if not isinstance(reason, str | int) or isinstance(reason, bool):
         return None

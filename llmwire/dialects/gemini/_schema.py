@@ -49,6 +49,12 @@ _SILENT: Final = frozenset(
 _TYPES: Final = ("string", "number", "integer", "boolean", "array", "object", "null")
 _KINDS: Final = {bool: "BOOLEAN", int: "INTEGER", float: "NUMBER"}
 """Types of values of which there are no enums."""
+_FORMATS: Final = {
+    "STRING": ("", "enum", "date-time"),
+    "NUMBER": ("", "float", "double"),
+    "INTEGER": ("", "int32", "int64"),
+}
+"""Formats that older models take; any other is an error."""
 MAX_NODES: Final = 20_000
 """Schemas that inlining may produce, so that nested references cannot explode."""
 MAX_DEPTH: Final = 64
@@ -77,7 +83,7 @@ class _Converter:
             return {}
         if depth > MAX_DEPTH or self._nodes > MAX_NODES:
             self.lossy = True
-            return {"type": "object"}
+            return {"type": "OBJECT"}
         if isinstance(node.get("$ref"), str):
             return self._reference(node, seen, depth)
         if isinstance(node.get("allOf"), list):
@@ -91,6 +97,8 @@ class _Converter:
                 _HANDLED[key](self, made, value, seen, depth)
             elif key not in _SILENT:
                 dropped[key] = value
+        if made.get("format", "") not in _FORMATS.get(made.get("type", ""), ("",)):
+            dropped["format"] = made.pop("format")
         if dropped:
             self._tell(made, dropped)
         return _settled(made)

@@ -93,6 +93,8 @@ class GeminiWriter:
         self._sequencer = Sequencer(target.losses, target.limits, single=False)
         self._writer = part_writer(False, target.losses)
         self._open: dict[int, OpenPart] = {}
+        self._laden: set[int] = set()
+        """Texts with members that wait for a chunk of theirs."""
         self._answers: dict[int, Answer] = {}
         # The hot path: the text that streams, and what stands around each delta.
         self._hot: type | None = None
@@ -127,9 +129,24 @@ class GeminiWriter:
     def _dispatch(self, event: Event) -> bytes:
         if isinstance(event, PartStart):
             self._number(event)
-        out = b"".join([self._take(due) for due in self._sequencer.send(event)])
+        out = b""
+        for due in self._sequencer.send(event):
+            if self._laden and not isinstance(due, Ping):
+                out += self._unload(due)
+            out += self._take(due)
         if not self._done:
             self._warm(event)
+        return out
+
+    def _unload(self, event: Event) -> bytes:
+        """Write the members of texts that wait, unless `event` takes them along."""
+        own = getattr(event, "index", None)
+        out = b""
+        for index in [i for i in self._laden if i != own]:
+            opened = self._open[index]
+            if opened.extras and not opened.ended:
+                out += self._write_text(index, opened, "", None)
+            self._laden.discard(index)
         return out
 
     def _take(self, event: Event) -> bytes:
@@ -157,9 +174,9 @@ class GeminiWriter:
         kind = type(event)
         if index is None or kind not in (TextDelta, ReasoningDelta):
             return
-        opened = self._open.get(index)
+        opened = self._open[index]
         due = self._chunks.waiting or self._chunks.root or self._chunks.tier_due
-        if opened is None or opened.extras or due:
+        if opened.extras or due:
             return
         if getattr(event, "index", -1) != index or opened.segment not in (None, -1):
             return
@@ -202,6 +219,8 @@ class GeminiWriter:
         part = event.part
         if isinstance(part, _TEXTS):
             opened.extras = self._native_extras(part.extras)
+            if opened.extras:
+                self._laden.add(event.index)
             if isinstance(part, (TextPart, RefusalPart)) and part.text:
                 return self._grow(event.index, part.text)
             if isinstance(part, ReasoningPart) and (part.text or part.summary):
@@ -216,9 +235,7 @@ class GeminiWriter:
         return self._grow(event.index, event.text)
 
     def _on_reasoning(self, event: ReasoningDelta) -> bytes:
-        opened = self._open.get(event.index)
-        if opened is None:
-            return b""
+        opened = self._open[event.index]
         text = event.text
         if opened.segment != -1 and opened.segment != event.summary:
             text = "\n\n" + text
@@ -230,8 +247,8 @@ class GeminiWriter:
 
     def _grow(self, index: int, text: str) -> bytes:
         """One more piece of a text or thought."""
-        opened = self._open.get(index)
-        if opened is None or not isinstance(opened.part, _TEXTS) or not text:
+        opened = self._open[index]
+        if not isinstance(opened.part, _TEXTS) or not text:
             return b""
         if self._tracks(opened):
             opened.pieces.append(text)
@@ -273,21 +290,15 @@ class GeminiWriter:
         answer.joins = index
 
     def _on_arguments(self, event: ArgumentsDelta) -> bytes:
-        opened = self._open.get(event.index)
-        if opened is not None:
-            opened.pieces.append(event.text)
+        self._open[event.index].pieces.append(event.text)
         return b""
 
     def _on_media(self, event: MediaDelta) -> bytes:
-        opened = self._open.get(event.index)
-        if opened is not None:
-            opened.pieces.append(event.data)
+        self._open[event.index].pieces.append(event.data)
         return b""
 
     def _on_signature(self, event: SignatureDelta) -> bytes:
-        opened = self._open.get(event.index)
-        if opened is None:
-            return b""
+        opened = self._open[event.index]
         if not isinstance(opened.part, _TEXTS):
             if not opened.ended:
                 opened.part = replace(opened.part, signature=event.signature)
@@ -310,8 +321,6 @@ class GeminiWriter:
     def _late(self, opened: OpenPart, signature: Signature) -> bytes:
         """A signature whose part is closed: on a thought of its own."""
         answer = self._answer(opened.choice)
-        if answer.end is not None:
-            return b""
         reason = "it came after its part: on an empty thought"
         path = f"{opened.path}.signature"
         self._losses.approximate("reasoning.signature", path, reason)
@@ -322,9 +331,7 @@ class GeminiWriter:
         return self._chunks.chunk(opened.choice, members)
 
     def _on_part_end(self, event: PartEnd) -> bytes:
-        opened = self._open.get(event.index)
-        if opened is None or opened.ended:
-            return b""
+        opened = self._open[event.index]
         opened.ended = True
         part = opened.part
         if isinstance(part, _TEXTS):
@@ -404,18 +411,16 @@ class GeminiWriter:
         return replace(part, arguments=part.arguments + "}", extras=extras)
 
     def _on_citation(self, event: CitationDelta) -> bytes:
-        opened = self._open.get(event.index)
-        if opened is not None and isinstance(opened.part, TextPart):
+        opened = self._open[event.index]
+        if isinstance(opened.part, TextPart):
             opened.citations = [*(opened.citations or ()), event.citation]
-        elif opened is not None:
+        else:
             reason = "only texts are cited for"
             self._losses.drop("citations", f"{opened.path}.citations", reason)
         return b""
 
     def _on_logprobs(self, event: LogprobsDelta) -> bytes:
-        opened = self._open.get(event.index)
-        if opened is None:
-            return b""
+        opened = self._open[event.index]
         if not isinstance(opened.part, TextPart) or opened.written < 0:
             reason = "log probabilities are those of texts"
             self._losses.drop("logprobs", f"{opened.path}.logprobs", reason)
@@ -463,7 +468,7 @@ class GeminiWriter:
 
     def _on_extra(self, event: Extra) -> bytes:
         if event.index is not None:
-            return self._on_part_extra(event)
+            return self._on_part_extra(event, event.index)
         if not self._native:
             place = "" if event.choice is None else self._choice_path(event.choice)
             self._losses.drop_extras(event.extras, place)
@@ -487,22 +492,22 @@ class GeminiWriter:
     def _choice_path(self, choice: int) -> str:
         return f"choices[{self._answer(choice).at}]"
 
-    def _on_part_extra(self, event: Extra) -> bytes:
-        opened = self._open.get(event.index if event.index is not None else -1)
-        if opened is None:
-            return b""
+    def _on_part_extra(self, event: Extra, index: int) -> bytes:
+        opened = self._open[index]
         if not self._native:
             self._losses.drop_extras(event.extras, opened.path)
             return b""
         out = b""
         if opened.extras and isinstance(opened.part, _TEXTS):
-            out = self._write_text(event.index or 0, opened, "", None)
+            out = self._write_text(index, opened, "", None)
         opened.extras = {**(opened.extras or {}), **level(event.extras)}
+        if isinstance(opened.part, _TEXTS):
+            self._laden.add(index)
         return out
 
     def _on_opaque(self, event: OpaqueEvent) -> bytes:
         path = "events"
-        if event.index is not None and event.index in self._open:
+        if event.index is not None:
             path = self._open[event.index].path
         self._losses.drop("opaque", path, f"an event of {event.dialect} only")
         return b""
@@ -525,11 +530,7 @@ class GeminiWriter:
 
     def _said_before_error(self) -> bytes:
         """What waits for a next chunk that will not come."""
-        out = b""
-        for index, opened in self._open.items():
-            if opened.extras and not opened.ended and isinstance(opened.part, _TEXTS):
-                out += self._write_text(index, opened, "", None)
-        out += self._chunks.flush()
+        out = self._chunks.flush()
         if self._chunks.root or self._chunks.tier_due:
             out += self._chunks.framed(self._chunks.document(b""))
         if out or self._chunks.written:

@@ -15,9 +15,8 @@ from msgspec.structs import replace
 
 from llmwire._json import NULL, decode_any, level, strangers
 from llmwire.dialects.gemini import _wire
-from llmwire.dialects.gemini._notes import kept
+from llmwire.dialects.gemini._notes import kept, parsed
 from llmwire.dialects.gemini._wire import CARRIED, UsageMetadata
-from llmwire.errors import RemoteProtocolError
 from llmwire.losses import LossRecorder
 from llmwire.messages import Extras, Usage
 
@@ -123,10 +122,7 @@ def _shares(wire: UsageMetadata) -> dict[str, Any]:
 
 
 def _of_modality(details: Raw, modality: str) -> int | None:
-    try:
-        entries = decode_any(bytes(details))
-    except RemoteProtocolError:
-        return None
+    entries = parsed(details)
     for entry in entries if isinstance(entries, list) else ():
         if isinstance(entry, dict) and entry.get("modality") == modality:
             value = entry.get("tokenCount")

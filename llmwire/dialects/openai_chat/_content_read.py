@@ -35,7 +35,6 @@ from llmwire.dialects.openai_chat._wire import (
     ThinkingElement,
 )
 from llmwire.dialects.openai_chat._writing import NAME
-from llmwire.errors import RemoteProtocolError
 from llmwire.messages import (
     Base64,
     CacheMark,
@@ -199,10 +198,7 @@ _URL_KINDS: Final[Mapping[str, MediaKind]] = {
 
 def _read_raw(raw: Raw, path: str) -> Part:
     """An element of a type that has no struct."""
-    try:
-        members = decode_object(bytes(raw), path)
-    except RemoteProtocolError:
-        return OpaquePart(dialect=NAME, kind="", raw=raw)
+    members = decode_object(bytes(raw), path)
     word = decode_any(bytes(members.get("type", NULL)))
     kind = word if isinstance(word, str) else ""
     if kind in _URL_KINDS and kind in members:
@@ -294,21 +290,22 @@ def _checked(part: MediaPart, url: str, wire: ImageElement) -> MediaPart:
     return _spelt(part, plain_wire(wire))
 
 
-def plain_wire(wire: Any) -> dict[str, Any]:
-    """The element as it came, strangers included."""
-    value: dict[str, Any] = {}
+def plain_wire(wire: Any) -> Any:
+    """A wire struct as the members that came, strangers included."""
+    if isinstance(wire, list):
+        return [plain_wire(item) for item in wire]
+    if not isinstance(wire, Wire):
+        return wire
+    members: dict[str, Any] = {}
     config = wire.__struct_config__
     if config.tag_field:
-        value[config.tag_field] = config.tag
+        members[config.tag_field] = config.tag
     fields = zip(wire.__struct_fields__, wire.__struct_encode_fields__, strict=True)
     for field, name in fields:
-        member = getattr(wire, field)
-        if not isinstance(member, UnsetType):
-            value[name] = (
-                plain_wire(member) if hasattr(member, "__struct_fields__") else member
-            )
-    value.update(strangers(wire))
-    return value
+        value = getattr(wire, field)
+        if not isinstance(value, UnsetType):
+            members[name] = plain_wire(value)
+    return {**members, **strangers(wire)}
 
 
 def _spelt(part: MediaPart, wire: dict[str, Any]) -> MediaPart:

@@ -33,16 +33,9 @@ from llmwire.messages import (
 )
 
 
-def native_spelling(part: Part, read: Callable[[Raw], Part]) -> Raw | None:
-    """What the wire said of `part`, where `part` has not changed since."""
-    raw = (part.extras or {}).get(ELEMENT)
-    if raw is None:
-        return None
-    return raw if _same(read(raw), part) else None
-
-
-def _same(left: Part, right: Part) -> bool:
-    return _bare(left) == _bare(right)
+def _says_still(raw: Raw, part: Part) -> bool:
+    """Whether `part` has not changed since it was read from `raw`."""
+    return _bare(reread(raw)) == _bare(part)
 
 
 def _bare(part: Part) -> Part:
@@ -55,10 +48,9 @@ def write_element(part: Part, to: Writing, path: str) -> dict[str, Any] | Raw | 
     Raises:
         UnsupportedFeature: The policy is to refuse what cannot be said.
     """
-    if to.native and part.extras and ELEMENT in part.extras:
-        raw = native_spelling(part, reread)
-        if raw is not None:
-            return raw
+    raw = part.extras.get(ELEMENT) if to.native and part.extras else None
+    if raw is not None and _says_still(raw, part):
+        return raw
     writer = _WRITE.get(type(part))
     return None if writer is None else writer(part, to, path)
 
@@ -129,16 +121,15 @@ def _written_url(part: MediaPart, source: Base64 | Url, to: Writing, path: str) 
 
 
 def _write_audio(part: MediaPart, to: Writing, path: str) -> dict[str, Any] | None:
-    word = _media.audio_format(part.mime)
     if not isinstance(part.source, Base64):
         _lost(part, to, path, "audio is given inline")
         return None
-    if word is None:
-        mime = part.mime or _media.sniffed(part.source.data) or ""
-        word = _media.audio_format(mime) or mime.rpartition("/")[2]
-        if not word:
-            _lost(part, to, path, "the format of the audio is not known")
-            return None
+    mime = part.mime or _media.sniffed(part.source.data) or ""
+    word = _media.audio_format(mime) or mime.rpartition("/")[2]
+    known = word in ("wav", "mp3") or to.native or to.profile.name not in VENDOR
+    if not word or not known:
+        _lost(part, to, path, "audio is wav or mp3")
+        return None
     if _media.AUDIO_FORMATS.get(word, f"audio/{word}") != part.mime:
         reason = "formats have short names here"
         to.losses.approximate("media.audio", f"{path}.mime", reason)

@@ -47,7 +47,6 @@ _KINDS: Final[Mapping[ErrorKind, tuple[int, str, str | None]]] = {
 
 _STATUS: Final[Mapping[int, ErrorKind]] = {
     401: "auth",
-    402: "billing",
     403: "permission",
     404: "not_found",
     405: "not_found",
@@ -233,6 +232,8 @@ def _status_in(*sources: Mapping[str, Any]) -> int | None:
 
 
 def _kind(status: int | None, words: str, message: str) -> ErrorKind:
+    if status == 402:
+        return "billing"
     if status in (400, 413, 422, 500, None) and _TOO_LONG.search(message):
         return "context_length"
     matches = [kind for kind, pattern in _WORDS if pattern.search(words)]

@@ -55,7 +55,6 @@ from llmwire.messages import (
     MediaPart,
     OpaquePart,
     Part,
-    ReasoningPart,
     RefusalPart,
     Signature,
     TextPart,
@@ -83,7 +82,7 @@ def read_spoken(
     refusal = wire.refusal
     if isinstance(refusal, str) and refusal:
         parts.append(RefusalPart(refusal))
-    elif refusal is not UNSET:
+    elif refusal is not UNSET and not (answer and refusal is None):
         kept.empty("refusal", refusal)
     if wire.audio is not UNSET:
         audio = _read_audio(wire.audio, answer)
@@ -106,8 +105,10 @@ def read_spoken(
         kept.extras["name"] = Raw(encode(wire.name))
     if not isinstance(wire.prefix, UnsetType):
         kept.extras["prefix"] = wire.prefix
-    if content is None and is_silent(parts):
-        del kept.said["content"]
+    if (content is None and is_silent(parts)) or (
+        content == "" and not is_silent(parts)
+    ):
+        del kept.said["content"]  # as it would be written anyway
     return tuple(parts)
 
 
@@ -146,9 +147,9 @@ def read_content(
         read_element(element, f"{path}.content[{at}]")
         for at, element in enumerate(content)
     ]
-    first = parts[0]
-    alone = len(parts) == 1 and type(first) is TextPart
-    if alone and first.cache is None and first.extras is None:
+    # Where a string would be written for them: for one text, and in answers for many.
+    plain = answer or len(parts) == 1
+    if plain and all(part == TextPart(getattr(part, "text", "")) for part in parts):
         kept.extras[CONTENT] = Raw(b'"parts"')
     return parts
 
@@ -438,8 +439,3 @@ def _read_annotations(
     at = places[-1]
     known = tuple(c for c in citations if c is not None)
     parts[at] = replace(parts[at], citations=known)
-
-
-def thoughts(parts: list[Part]) -> list[ReasoningPart]:
-    """The thoughts among `parts`."""
-    return [p for p in parts if isinstance(p, ReasoningPart)]

@@ -53,9 +53,7 @@ def with_note(extras: Extras | None, note: str, value: object) -> Extras:
 
 def without(extras: Extras | None, *names: str) -> Extras | None:
     """`extras` less some keys, None where nothing is left."""
-    if not extras:
-        return None
-    return {k: v for k, v in extras.items() if k not in names} or None
+    return {k: v for k, v in (extras or {}).items() if k not in names} or None
 
 
 def said(extras: Extras | None) -> dict[str, Raw]:

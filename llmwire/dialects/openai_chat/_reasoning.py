@@ -9,7 +9,7 @@ thought. State of another dialect rides in entries of our own format, sealed.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from msgspec import Raw, Struct
 from msgspec.structs import replace
@@ -313,12 +313,12 @@ def native_thoughts(parts: Iterable[Part]) -> dict[str, Any]:
     members: dict[str, Any] = {}
     members |= plain_texts(p for p in parts if isinstance(p, ReasoningPart))
     entries: list[Any] = []
-    for number, part in enumerate(parts):
-        if isinstance(part, OpaquePart):
-            entries.append(part.raw)
-        elif not isinstance(part, ReasoningPart):
+    for number, each in enumerate(parts):
+        if isinstance(each, OpaquePart):
+            entries.append(each.raw)
             continue
-        elif is_detail(part):
+        part = cast(ReasoningPart, each)
+        if is_detail(part):
             entries += native_entries(part)
         elif part.signature is not None:
             value = state_value(part.signature, redacted=part.redacted)

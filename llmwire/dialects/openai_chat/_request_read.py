@@ -281,8 +281,9 @@ class _Reader:
             elif "tool_choice" in values:
                 kept.extras[name] = raw
             else:
-                values["tool_choice"] = read_choice(raw)
-                if name == "function_call":
+                legacy = name == "function_call"
+                values["tool_choice"] = read_choice(raw, legacy=legacy)
+                if legacy:
                     kept.extras[LEGACY] = Raw(b"true")
 
     def _output(self, values: dict[str, Any]) -> None:

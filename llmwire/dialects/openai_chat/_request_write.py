@@ -238,6 +238,8 @@ class _Writer:
                 audio["voice"] = request.audio.voice
             if request.audio.format is not None:
                 audio["format"] = request.audio.format
+            if not to.native:
+                self._complete_audio(audio)
             out["audio"] = audio | to.strangers(request.audio.extras, "audio")
         self._put("prediction", request.prediction, "prediction")
         if request.store is False and "store" in self._rejects:
@@ -253,6 +255,13 @@ class _Writer:
                 name = "user"
             self._put(name, request.user, "user", "user")
         self._put("prompt_cache_key", request.cache_key, "cache.key", "cache_key")
+
+    def _complete_audio(self, audio: dict[str, Any]) -> None:
+        for name, value in (("voice", "alloy"), ("format", "wav")):
+            if name not in audio:
+                audio[name] = value
+                reason = "spoken answers need one"
+                self._to.losses.default("audio.output", f"audio.{name}", reason)
 
     def _write_modalities(self) -> None:
         kept = []

@@ -12,6 +12,7 @@ from llmwire._ids import digest, mint, mint_call
 from llmwire._json import NULL, Schema, decode_any, encode, level, nested, strangers
 from llmwire._turns import Placed
 from llmwire.dialects import ReplyTarget, ResponseSource
+from llmwire.dialects.openai_chat._content_read import plain_wire
 from llmwire.dialects.openai_chat._logprobs import (
     LISTS,
     read_lists,
@@ -99,6 +100,8 @@ def _response(wire: Answer, source: ResponseSource) -> Response:
         minted += 1
         return mint_call(source.seed, minted - 1)
 
+    if isinstance(wire.created, int) and int(float(wire.created)) != wire.created:
+        kept.extras["created"] = Raw(encode(wire.created))
     choices = [
         _choice(choice, at, source, mint_next) for at, choice in enumerate(wire.choices)
     ]
@@ -144,7 +147,7 @@ def _choice(
         kept.absent.append("message")
     if len(parts) > source.limits.parts:
         raise LimitExceeded(f"more than {source.limits.parts} parts", path="$")
-    parts = _read_logprobs(wire, parts, kept)
+    parts = _read_logprobs(wire, _asked(parts, source), kept)
     word = wire.finish_reason
     if isinstance(word, UnsetType):
         kept.absent.append("finish_reason")
@@ -162,6 +165,21 @@ def _choice(
     )
 
 
+def _asked(parts: tuple[Part, ...], source: ResponseSource) -> tuple[Part, ...]:
+    """`parts` whose signatures of this server's own say whose they are."""
+    if source.model is None and source.tag is None:
+        return parts
+    return tuple(
+        part
+        if part.signature is None or part.signature.origin != NAME
+        else replace(
+            part,
+            signature=replace(part.signature, model=source.model, tag=source.tag),
+        )
+        for part in parts
+    )
+
+
 def sequence_of(extras: Extras) -> str | None:
     """The stop sequence that the server says was met."""
     for name in STOP_SEQUENCES:
@@ -175,7 +193,7 @@ def sequence_of(extras: Extras) -> str | None:
 def _below_message(extras: Extras | None) -> Extras:
     """Keys of a message as those of its choice: strangers and notes."""
     return {
-        ("@message" if key[0] == "@" else "message/") + key: value
+        ("@message" if key[:1] == "@" else "message/") + key: value
         for key, value in (extras or {}).items()
     }
 
@@ -208,26 +226,8 @@ def _merged(choices: list[Choice], wire: Answer, kept: Kept) -> tuple[Choice, ..
             raw=raw,
             extras={**(choice.extras or {}), **(known.extras or {})} or None,
         )
-    kept.extras[_CHOICES] = Raw(encode([_plain(choice) for choice in wire.choices]))
+    kept.extras[_CHOICES] = Raw(encode(plain_wire(wire.choices)))
     return tuple(merged.values())
-
-
-def _plain(wire: Any) -> Any:
-    """A wire struct as the members that came."""
-    if isinstance(wire, list):
-        return [_plain(item) for item in wire]
-    if not hasattr(wire, "__struct_fields__"):
-        return wire
-    members = {}
-    config = wire.__struct_config__
-    if config.tag_field:
-        members[config.tag_field] = config.tag
-    fields = zip(wire.__struct_fields__, wire.__struct_encode_fields__, strict=True)
-    for field, name in fields:
-        value = getattr(wire, field)
-        if not isinstance(value, UnsetType):
-            members[name] = _plain(value)
-    return {**members, **strangers(wire)}
 
 
 def _read_logprobs(
@@ -321,7 +321,8 @@ def encode_response(response: Response, target: ReplyTarget) -> bytes:
     if tier is not None:
         root["service_tier"] = tier
     for name, value in {**quiet, **level(extras)}.items():
-        root[name] = value if name == "object" else root.get(name, value)
+        kept = name in ("object", "created")
+        root[name] = value if kept else root.get(name, value)
     if not native:
         target.losses.drop_extras(response.extras, "")
     return encode_text(root)
@@ -405,9 +406,11 @@ def _write_choice(choice: Choice, to: Writing, path: str) -> Members:
         written["finish_reason"] = word
         if not to.native:
             report_stop(choice, word, calls, refusal, to, path)
-    for name, value in {**quiet, **level(extras)}.items():
+    for name, value in quiet.items():
         if "/" not in name:
             written.setdefault(name, value)
+    for name, value in level(extras).items():
+        written.setdefault(name, value)
     if extras and "logprobs" in extras:
         written["logprobs"] = extras["logprobs"]
     if not to.native:

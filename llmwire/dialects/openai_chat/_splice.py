@@ -6,7 +6,6 @@ import re
 from typing import Final
 
 from llmwire._json import decode_any, decode_object, encode
-from llmwire.errors import RemoteProtocolError
 
 _TOKEN: Final = re.compile(rb'"(?:[^"\\]|\\.)*"|[{}\[\]:,]', re.DOTALL)
 _AFTER_COLON: Final = re.compile(rb"[ \t\r\n]*")
@@ -49,8 +48,6 @@ def _span_of(body: bytes, name: str) -> tuple[int, int]:
             span = (start, _trimmed(body, start, match.start()))
             start = -1
         last = token
-    if span[0] < 0:
-        raise RemoteProtocolError("found no model")
     return span
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any, TypeGuard
 
 from msgspec import Raw, Struct, UnsetType
+from msgspec.structs import replace
 
 from llmwire._json import (
     Schema,
@@ -95,6 +96,10 @@ class ChoiceState:
         self._refusal = -1
         self._thought = -1
         self._thought_key: object = None
+        self.thought: list[str] = []
+        """The raw text of the open thought, in pieces."""
+        self._ours = False
+        """The last thought of a plain field was one of ours."""
         self._last_text = -1
         self._last_refusal = -1
         self._last_thought = -1
@@ -141,12 +146,12 @@ class ChoiceState:
             return ""
         field = self._read_thinking(delta)
         content = delta.content
-        if content:
-            if isinstance(content, str):
+        if isinstance(content, str):
+            if content:
                 self._grow_text(content)
                 field = "content"
-            elif not isinstance(content, UnsetType):
-                self._read_elements(content)
+        elif isinstance(content, list):
+            self._read_elements(content)
         if delta.refusal:
             self._grow_refusal(delta.refusal)
         if not isinstance(delta.audio, UnsetType):
@@ -254,6 +259,8 @@ class ChoiceState:
     def _grow_thought(self, text: str, summary: int | None = None) -> None:
         if text and self._thought >= 0:
             self._last_grown = self._thought
+            if summary is None:
+                self.thought.append(text)
             self._tracker.emit(ReasoningDelta(self._thought, text, summary))
 
     def _opaque(self, kind: str, raw: Raw) -> None:
@@ -278,20 +285,26 @@ class ChoiceState:
         details = delta.reasoning_details
         if not details or isinstance(details, UnsetType):
             if text:
-                self._open_thought(("plain", field), field, {})
-                self._grow_thought(text)
+                self._grow_plain(text, field)
             return field
         entries = [read_entry(raw, place) for place, raw in enumerate(details)]
         said = any(e is not None and (e.text or e.summary) for e in entries)
         if text and not said:
-            self._open_thought(("plain", field), field, {})
-            self._grow_thought(text)
+            self._grow_plain(text, field)
         for entry, raw in zip(entries, details, strict=True):
             if entry is None:
                 self._opaque_detail(raw)
             else:
                 self._read_entry(entry, field if said else "")
         return ""
+
+    def _grow_plain(self, text: str, field: str) -> None:
+        if self._ours:
+            # Where ours say several thoughts in one field, a blank line parts them.
+            text = text.removeprefix("\n\n")
+            self._ours = False
+        self._open_thought(("plain", field), field, {})
+        self._grow_thought(text)
 
     def _open_thought(self, key: object, field: str, members: dict[str, Raw]) -> None:
         """Make the thought of `key` the one that grows."""
@@ -312,6 +325,7 @@ class ChoiceState:
         self.spoke = True
         self._thought = self._last_thought = index
         self._thought_key = key
+        self.thought = []
         self._strangers.start(index, part.extras)
 
     def _opaque_detail(self, raw: Raw) -> None:
@@ -331,6 +345,7 @@ class ChoiceState:
             self._close_thought()
             return
         key = ("entry", entry.key)
+        entry = self._unrepeated(entry, key)
         if self._thought >= 0 and self._thought_key == key:
             self._grow_entry(entry, field)
         else:
@@ -350,17 +365,42 @@ class ChoiceState:
         if opened is not None:
             tracker.emit(SignatureDelta(index, asked(opened.signature, self._source)))
 
+    def _unrepeated(self, entry: Entry, key: object) -> Entry:
+        """A signed entry that belongs to the open thought, without what was said.
+
+        Some servers say the whole thought again beside its signature; where the text
+        came in a plain field, ours say the signature only.
+        """
+        plain = isinstance(self._thought_key, tuple) and self._thought_key[0] == "plain"
+        if self._thought < 0 or not (plain or self._thought_key == key):
+            return entry
+        if entry.opened is None or entry.opened.redacted or entry.encrypted:
+            return entry
+        said = "".join(self.thought)
+        if entry.ours and plain:
+            said = said.removeprefix("\n\n")
+        elif not entry.text:
+            return entry
+        text = entry.text or ""
+        if not said or not (said == text[: len(said)] or (entry.ours and not text)):
+            return entry
+        self._thought_key = key
+        self._ours = entry.ours
+        if text and not entry.ours:
+            self._tracker.violation("repeated-thinking")
+        self._grow_thought(text[len(said) :])
+        return replace(entry, text=None)
+
     def _grow_entry(self, entry: Entry, field: str) -> None:
         """What a later entry of the open thought says beside its text."""
         part = self._tracker.part(self._thought)
-        if isinstance(part, ReasoningPart):
-            seen = self._strangers.seen(self._thought)
-            note = data_note(entry, ReasoningPart(extras=seen))
-            if note is not None:
-                self._strangers.tell(self._thought, note)
-                return
+        seen = self._strangers.seen(self._thought)
+        note = data_note(entry, ReasoningPart(extras=seen))
+        if note is not None:
+            self._strangers.tell(self._thought, note)
+            return
         members = dict(entry.extras)
-        if entry.id is not None and getattr(part, "id", None) != entry.id:
+        if entry.id is not None and part.id != entry.id:
             members["id"] = Raw(encode(entry.id))
         if members:
             self._strangers.tell(self._thought, nested("", members, None) or {})

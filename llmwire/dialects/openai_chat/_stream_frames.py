@@ -35,6 +35,7 @@ class Piece:
         "part",
         "place",
         "shown",
+        "summarized",
         "texts",
     )
 
@@ -50,6 +51,8 @@ class Piece:
         """Some text of it was written."""
         self.shown = False
         """Something of it was written."""
+        self.summarized = False
+        """A thought whose text is a summary."""
         self.field = ""
         self.texts: list[str] | None = None
 
@@ -62,7 +65,9 @@ class Answer:
         "citations",
         "ended",
         "index",
+        "ours",
         "parts",
+        "phase",
         "refusals",
         "shown",
         "size",
@@ -76,9 +81,13 @@ class Answer:
         self.calls = 0
         self.citations = 0
         self.texts = 0
+        self.phase: str | None = None
+        """Of its last text."""
         self.size = 0
         """Characters of its text so far."""
         self.thoughts = 0
+        self.ours = False
+        """The state of a thought was written in an entry of our own format."""
         self.refusals = 0
         self.shown = False
         self.ended = False
@@ -173,6 +182,11 @@ class Frames:
     @staticmethod
     def _call_close(part: Piece) -> bytes:
         return b"}}" if part.field == "function_call" else b"}}]}"
+
+
+def ordered(members: Mapping[str, Any]) -> dict[str, Any]:
+    """`members` by name: readers learn them in an order of their own."""
+    return dict(sorted(members.items()))
 
 
 def one_line(body: bytes) -> bytes:

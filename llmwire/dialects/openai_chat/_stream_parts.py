@@ -7,7 +7,7 @@ steps is `_stream_write`'s business; what names no open part gives nothing.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from msgspec.structs import replace
 
@@ -16,6 +16,7 @@ from llmwire._json import decode_object, encode, level
 from llmwire._turns import PLACEMENT
 from llmwire.dialects.openai_chat._logprobs import write_tokens
 from llmwire.dialects.openai_chat._message_write import (
+    gap_before,
     write_citation,
 )
 from llmwire.dialects.openai_chat._notes import DATA, FIELD, LEGACY, noted
@@ -25,10 +26,11 @@ from llmwire.dialects.openai_chat._reasoning import (
     FIELDS,
     carrier_entry,
     is_detail,
+    native_entries,
     own_entry,
     state_value,
 )
-from llmwire.dialects.openai_chat._stream_frames import Answer, Frames, Piece
+from llmwire.dialects.openai_chat._stream_frames import Answer, Frames, Piece, ordered
 from llmwire.dialects.openai_chat._text import encode_text
 from llmwire.dialects.openai_chat._writing import NAME, Writing
 from llmwire.events import (
@@ -117,8 +119,21 @@ class PartWriter:
             self._merged(choice)
         self._report_extras(part)
         out = b"" if choice.shown else self.frames.show(choice)
+        out += self._open_phase(part)
         self.frames.make_way(part)
         return out
+
+    def _open_phase(self, part: Piece) -> bytes:
+        """A blank line where another phase begins."""
+        choice, text = part.choice, part.part
+        phase = text.phase if isinstance(text, TextPart) else None
+        if phase is not None and not self.to.native:
+            place = f"{part.place}.phase"
+            self.to.losses.drop("phase", place, "texts have no phase")
+        gap = gap_before(phase, choice.phase, choice.size)
+        choice.phase = phase
+        choice.size += len(gap)
+        return self.frames.frame(choice, {"content": gap}) if gap else b""
 
     def _open_refusal(self, part: Piece, index: int) -> bytes:
         choice = part.choice
@@ -144,9 +159,8 @@ class PartWriter:
             self.to.losses.drop_extras(part.part.extras, part.place)
 
     def _open_thought(self, part: Piece, index: int) -> bytes:
-        thought, choice, to = part.part, part.choice, self.to
-        if not isinstance(thought, ReasoningPart):
-            return b""
+        thought = cast(ReasoningPart, part.part)
+        choice, to = part.choice, self.to
         part.number = choice.thoughts
         choice.thoughts += 1
         placement = noted(thought.extras, PLACEMENT)
@@ -174,6 +188,7 @@ class PartWriter:
             part.field = to.profile.reasoning_field
         if not to.native and part.number:
             self._merged(choice)
+        if to.native or part.number:
             part.texts = []
         self._report_extras(part)
         out = b"" if choice.shown else self.frames.show(choice)
@@ -183,9 +198,8 @@ class PartWriter:
         return out
 
     def _open_call(self, part: Piece, index: int) -> bytes:
-        call, choice, to = part.part, part.choice, self.to
-        if not isinstance(call, ToolCallPart):
-            return b""
+        call = cast(ToolCallPart, part.part)
+        choice, to = part.choice, self.to
         self.direct.add(index)
         part.number = choice.calls
         choice.calls += 1
@@ -205,8 +219,8 @@ class PartWriter:
             member: {"name": call.name, text: ""},
         }
         if to.native:
-            entry |= level(call.extras)
-            entry[member] |= level(call.extras, member)
+            entry |= ordered(level(call.extras))
+            entry[member] |= ordered(level(call.extras, member))
         if call.signature is not None and "extra_content" not in entry:
             entry["extra_content"] = _google(call.signature)
         self.frames.make_way(part)
@@ -256,9 +270,10 @@ class PartWriter:
             return self.frames.frame(part.choice, {"content": [element]})
         if part.field == DETAILS:
             return self._write_detail(part, event)
-        if not part.grown and not self.to.native and part.number:
+        if not part.grown and part.number and (not self.to.native or part.choice.ours):
             text = "\n\n" + text
         part.grown = True
+        part.summarized = event.summary is not None
         if part.texts is not None:
             part.texts.append(event.text)
         return part.before + encode_text(text) + part.behind
@@ -339,10 +354,18 @@ class PartWriter:
         part.shown = True
         value = state_value(signature, redacted=part.part.redacted)
         thought = replace(part.part, signature=signature)
-        text = bool(part.texts)
-        if part.texts:
-            thought = replace(thought, text="".join(part.texts), summary=())
+        words = "".join(part.texts or ())
+        if part.summarized:
+            thought = replace(thought, text=None, summary=(words,))
+        elif words:
+            thought = replace(thought, text=words, summary=())
+        ours = signature.origin != NAME
+        again = not ours or not to.native or (choice.ours and part.number > 0)
+        text = bool(words) and again
+        choice.ours = choice.ours or ours
         entry = own_entry(thought, value, part.number, text)
+        if text and is_detail(thought):
+            [entry] = native_entries(thought)
         return self.frames.frame(choice, {DETAILS: [entry]})
 
     def _sign_detail(self, part: Piece, signature: Signature) -> bytes:
@@ -397,11 +420,11 @@ class PartWriter:
             self.to.losses.drop_extras(event.extras, part.place)
             return b""
         extras, choice = event.extras, part.choice
-        members = level(extras)
+        members = ordered(level(extras))
         if isinstance(part.part, ToolCallPart):
             member = "custom" if part.part.kind == "custom" else "function"
             entry: dict[str, Any] = {"index": part.number, **members}
-            inner = level(extras, member)
+            inner = ordered(level(extras, member))
             if inner:
                 entry[member] = inner
             return self.frames.frame(choice, {"tool_calls": [entry]})
@@ -411,6 +434,10 @@ class PartWriter:
             return self.frames.frame(choice, {"content": [element]})
         if part.field == DETAILS:
             return self._extend_detail(part, event)
+        if isinstance(part.part, ReasoningPart):
+            known = part.part.extras or {}
+            part.part = replace(part.part, extras={**known, **extras})
+            return b""
         if isinstance(part.part, TextPart) and members:
             element = {"type": "text", "text": "", **members}
             return self.frames.frame(choice, {"content": [element]})

@@ -15,7 +15,8 @@ chat-streaming), each a habit of some server:
    nothing tells them apart. Repeated names, ids and whole arguments say nothing new.
 6. Glued arguments (`{"q":"A"}{"q":"B"}`) stay as they came: the call is incomplete.
 7. Thinking stands in `reasoning_details`, in plain fields, in arrays of `content`: each
-   piece is read once.
+   piece is read once, also where a thought is said again beside its signature
+   (`repeated-thinking`).
 8. A whole message at the end (`chat.completion`) is not read again.
 9. `[DONE]`, or the end of the input after the end of every choice, ends the stream.
 
@@ -97,6 +98,9 @@ class ChatReader:
         self._grows: type[Any] = TextDelta
         self._index = -1
         self._field = ""
+        self._spoken: list[str] = []
+        self._thought: list[str] | None = None
+        """Where the pieces go, if it is a thought that grows."""
 
     @property
     def violations(self) -> Mapping[str, int]:
@@ -142,6 +146,8 @@ class ChatReader:
             text = data[start:stop].decode()
         except UnicodeDecodeError:
             return None
+        if self._thought is not None:
+            self._thought.append(text)
         return [self._grows(self._index, text)]
 
     def _learn(self, data: bytes, event: Event) -> None:
@@ -168,6 +174,7 @@ class ChatReader:
             tail = tail[: padded.start(1)]
         self._head, self._head_size, self._tail = head, len(head), tail
         self._grows, self._index = type(event), event.index
+        self._thought = self._spoken if self._grows is ReasoningDelta else None
 
     def _receive(self, frame: Frame) -> None:
         data = frame.data
@@ -218,11 +225,8 @@ class ChatReader:
             return
         if not isinstance(chunk.error, UnsetType) and self._has_error(chunk, data):
             return
-        if not chunk.choices and is_error_like(chunk):
-            members = decode_any(data)
-            if is_error(members):
-                self._fail(error_of(members, None, None, data))
-                return
+        if not chunk.choices and is_error_like(chunk) and self._is_error(data):
+            return
         self._read_chunk(chunk)
 
     def _has_error(self, chunk: Chunk, data: bytes) -> bool:
@@ -230,6 +234,12 @@ class ChatReader:
             return False
         self._fail(error_of(decode_any(data), None, None, data))
         return True
+
+    def _is_error(self, data: bytes) -> bool:
+        members = decode_any(data)
+        if is_error(members):
+            self._fail(error_of(members, None, None, data))
+        return self.done
 
     def _fail(self, error: APIError) -> None:
         self._tracker.fail(error)
@@ -301,6 +311,7 @@ class ChatReader:
             if extras:
                 self._tracker.emit(Extra(extras, choice=index))
             self._field = state.read(choice, aggregated=aggregated)
+            self._spoken = state.thought
             if choice.finish_reason:
                 words[index] = choice.finish_reason
             if at == last[index] and index in words:

@@ -33,7 +33,7 @@ from llmwire.dialects.openai_chat._response import (
     write_tier,
 )
 from llmwire.dialects.openai_chat._stop import write_stop
-from llmwire.dialects.openai_chat._stream_frames import Answer, Frames
+from llmwire.dialects.openai_chat._stream_frames import Answer, Frames, ordered
 from llmwire.dialects.openai_chat._stream_parts import PartWriter
 from llmwire.dialects.openai_chat._usage import write_usage
 from llmwire.dialects.openai_chat._wire import Chunk
@@ -188,19 +188,20 @@ class ChatWriter:
                 path = f"choices[{event.choice}]"
                 to.losses.drop_extras(event.extras, path)
                 return b""
-            delta = level(event.extras, "message")
-            members: dict[str, Any] = dict(level(event.extras))
-            logprobs = level(event.extras, "logprobs")
+            delta = ordered(level(event.extras, "message"))
+            members = ordered(level(event.extras))
+            logprobs = ordered(level(event.extras, "logprobs"))
             if logprobs:
                 members["logprobs"] = logprobs
             return self._frames.frame(choice, delta, more=members)
         if not to.native:
             to.losses.drop_extras(event.extras, "")
             return b""
-        extras = {n: v for n, v in level(event.extras).items() if n not in ROOT}
+        given = ordered(level(event.extras))
+        extras = {name: value for name, value in given.items() if name not in ROOT}
         if not extras:
             return b""
-        out = self._frames.root_frame(dict(extras))
+        out = self._frames.root_frame(extras)
         for name, value in extras.items():
             if len(bytes(value)) <= _SMALL:
                 self._frames.members[name] = value

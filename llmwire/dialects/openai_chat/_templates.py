@@ -56,9 +56,11 @@ def _joined(first: Members, second: Members) -> Members:
     left, right = first.get("content"), second.get("content")
     if isinstance(left, str) and isinstance(right, str):
         joined["content"] = "\n\n".join(text for text in (left, right) if text)
-    elif left or right:
+    elif isinstance(left, (str, list)) or isinstance(right, (str, list)):
         joined["content"] = [*_as_elements(left), *_as_elements(right)]
-    calls = [*first.get("tool_calls", ()), *second.get("tool_calls", ())]
+    calls: list[Any] = []
+    for each in (first.get("tool_calls"), second.get("tool_calls")):
+        calls += each if isinstance(each, list) else []
     if calls:
         joined["tool_calls"] = calls
     return joined

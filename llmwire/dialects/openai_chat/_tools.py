@@ -29,7 +29,6 @@ from llmwire.dialects.openai_chat._wire import (
     FunctionTool,
 )
 from llmwire.dialects.openai_chat._writing import VENDOR, Writing
-from llmwire.errors import RemoteProtocolError
 from llmwire.messages import CacheMark
 from llmwire.requests import OutputFormat, Request, Tool, ToolChoice
 
@@ -49,14 +48,10 @@ def read_tool(wire: FunctionTool | CustomTool | Raw, path: str) -> Tool:
         return _read_plain(wire) or _read_function(wire)
     if isinstance(wire, CustomTool):
         return _read_custom(wire)
-    kind, name = "opaque", ""
-    try:
-        word = decode_any(bytes(decode_object(bytes(wire), path).get("type", NULL)))
-        if isinstance(word, str) and word:
-            kind, name = "server", word
-    except RemoteProtocolError:
-        pass
-    return Tool(kind="server" if kind == "server" else "opaque", name=name, raw=wire)
+    word = decode_any(bytes(decode_object(bytes(wire), path).get("type", NULL)))
+    if isinstance(word, str) and word:
+        return Tool(kind="server", name=word, raw=wire)
+    return Tool(kind="opaque", name="", raw=wire)
 
 
 def _read_plain(wire: FunctionTool) -> Tool | None:
@@ -156,7 +151,7 @@ def read_legacy(wire: FunctionObject) -> Tool:
     return _read_object(wire, kept, "function", None)
 
 
-def read_choice(raw: Raw) -> ToolChoice:
+def read_choice(raw: Raw, *, legacy: bool = False) -> ToolChoice:
     """`tool_choice`, or the legacy `function_call`."""
     value = decode_any(bytes(raw))
     if isinstance(value, str):
@@ -165,28 +160,29 @@ def read_choice(raw: Raw) -> ToolChoice:
         if value == "any":
             return ToolChoice(mode="required", raw=raw)
     elif isinstance(value, dict):
-        found = _read_named(value, raw) or _read_allowed(value, raw)
+        found = _read_named(value, raw, legacy) or _read_allowed(value, raw)
         if found is not None:
             return found
     return ToolChoice(mode="auto", kind="opaque", raw=raw)
 
 
-def _read_named(value: Mapping[str, Any], raw: Raw) -> ToolChoice | None:
+def _read_named(value: Mapping[str, Any], raw: Raw, legacy: bool) -> ToolChoice | None:
     kind = value.get("type")
-    inner = value.get(kind) if kind in ("function", "custom") else None
-    exact = set(value) == {"type", kind}
+    inner, exact = None, False
+    if isinstance(kind, str) and kind in ("function", "custom"):
+        inner, exact = value.get(kind), set(value) == {"type", kind}
     if kind is None and set(value) == {"name"}:
-        inner, exact = value, True
+        inner = value
     name = inner.get("name") if isinstance(inner, dict) else None
     if not isinstance(name, str):
         return None
-    exact = exact and isinstance(inner, dict) and set(inner) == {"name"}
+    exact = exact and kind is not None and set(inner or ()) == {"name"}
     custom = kind == "custom"
     return ToolChoice(
         mode="required",
         names=(name,),
         kind="named",
-        raw=raw if not exact or custom else None,
+        raw=None if (exact and not custom) or legacy else raw,
     )
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from msgspec import Raw, UnsetType
+from msgspec import MsgspecError, Raw, Struct, UnsetType
+from msgspec.json import Decoder
 from msgspec.structs import replace
 
 from llmwire._json import (
@@ -33,6 +34,17 @@ _COMPLETION: Final = "completion_tokens_details"
 _DETAILS: Final = (_PROMPT, _COMPLETION)
 
 
+class _Plain(Struct, forbid_unknown_fields=True, frozen=True, gc=False):
+    """Usage without details, which some servers tell with every chunk."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+
+
+_PLAIN: Final = Decoder(_Plain)
+
+
 def read_usage(raw: Raw, *, outside: bool = False) -> Usage | None:
     """The counts that `raw` tells; None where it is no object.
 
@@ -40,6 +52,16 @@ def read_usage(raw: Raw, *, outside: bool = False) -> Usage | None:
         raw: The member `usage`.
         outside: Reasoning is not part of the completion tokens (by profile).
     """
+    try:
+        plain = _PLAIN.decode(raw)
+    except (MsgspecError, UnicodeDecodeError, RecursionError):
+        return _read_details(raw, outside)
+    if plain.total_tokens != plain.prompt_tokens + plain.completion_tokens:
+        return _read_details(raw, outside)
+    return Usage(fresh=plain.prompt_tokens, output=plain.completion_tokens)
+
+
+def _read_details(raw: Raw, outside: bool) -> Usage | None:
     try:
         wire = _SCHEMA.decode(raw)
         original = decode_any(bytes(raw))
@@ -118,8 +140,6 @@ def _with_rest(usage: Usage, raw: Raw, original: dict[str, Any]) -> Usage:
             extras[escaped(name)] = members[name]
     if missing:
         extras[ABSENT] = Raw(encode(missing))
-    if not extras:
-        return usage
     return replace(usage, extras=extras)
 
 

@@ -9,7 +9,7 @@ from msgspec import Raw
 
 from llmwire import _json
 from llmwire.dialects import ModelInfo, ModelList, Route
-from llmwire.dialects.openai_responses._items_write import Object, merge
+from llmwire.dialects.openai_responses._content_write import Object, merge
 from llmwire.dialects.openai_responses._names import NAME
 from llmwire.errors import RemoteProtocolError
 from llmwire.http import Headers, HTTPRequest

@@ -7,7 +7,7 @@ goes back as it came; they carry no content. Nothing here reads or writes the wi
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Final, get_args
 
@@ -136,7 +136,9 @@ def is_server_call(kind: str) -> bool:
 def strangers(wire: Wire) -> Extras:
     """Members of `wire` that its type does not model, under their keys in extras."""
     found = wire.extras
-    return {escaped(name): value for name, value in found.items()} if found else {}
+    if not found:
+        return {}
+    return {escaped(name): value for name, value in found.items()}
 
 
 def by_tag(union: Any) -> dict[str, Schema[Any]]:
@@ -153,7 +155,8 @@ def form(extras: Extras | None) -> frozenset[str]:
     return _NOTHING if note is None else _listed(bytes(note))
 
 
-def note(names: Iterable[str]) -> Raw:
+@lru_cache(maxsize=256)
+def note(names: tuple[str, ...]) -> Raw:
     """The value of a note `@form`."""
     return Raw(f'"{" ".join(sorted(names))}"'.encode())
 
@@ -163,9 +166,8 @@ def _listed(words: bytes) -> frozenset[str]:
     return frozenset(words.decode("utf-8", "replace").strip('"').split())
 
 
-def with_form(extras: Extras, names: Iterable[str]) -> Extras | None:
+def with_form(extras: Extras, names: Sequence[str]) -> Extras | None:
     """`extras` with the note, None where both are empty."""
-    names = tuple(names)
     if names:
-        extras[FORM] = note(names)
+        extras[FORM] = note(tuple(names))
     return extras or None

@@ -14,7 +14,8 @@ from msgspec import UNSET, Raw, UnsetType
 
 from llmwire import _json
 from llmwire._json import NULL, Schema
-from llmwire._turns import settled_signatures
+from llmwire._turns import PLACEMENT, settled_signatures
+from llmwire.dialects.openai_responses import _content_read as contents
 from llmwire.dialects.openai_responses import _items_read as items
 from llmwire.dialects.openai_responses import _names, _wire
 from llmwire.dialects.openai_responses._names import NAME
@@ -36,6 +37,7 @@ from llmwire.requests import (
 
 _BODY: Final = Schema(_wire.Body)
 _TOOL: Final = Schema(_wire.ToolWire, tolerant=True)
+_DECODE_TOOL: Final = _json.decoder(_wire.ToolWire).decode
 _REASONING: Final = Schema(_wire.ReasoningWire, tolerant=True)
 _TEXT: Final = Schema(_wire.TextWire, tolerant=True)
 _FORMAT: Final = Schema(_wire.FormatWire, tolerant=True)
@@ -147,40 +149,53 @@ def _instructions(wire: _wire.Body) -> tuple[Message, ...]:
 class _Runs:
     """Messages so far, and the run of items that the next one may continue."""
 
+    __slots__ = ("_limit", "messages", "role", "run")
+
     def __init__(self, limits: Limits) -> None:
         self.messages: list[Message] = []
-        self._role: Role = "user"
-        self._run: list[Part] = []
+        self.role: Role = "user"
+        """Whose run it is: the assistant's side, or outputs on the user's."""
+        self.run: list[Part] = []
         self._limit = limits.parts
 
-    def add(self, role: Role, parts: tuple[Part, ...]) -> None:
-        """Parts of the assistant's side, or outputs on the user's."""
-        if role != self._role:
+    def turn(self, role: Role) -> None:
+        """From here on the run is `role`'s."""
+        if self.run:
             self.flush()
-            self._role = role
-        self._run += parts
-        if len(self._run) > self._limit:
-            raise LimitExceeded(f"more than {self._limit} parts", path="$.input")
+        self.role = role
+
+    def add(self, role: Role, parts: tuple[Part, ...]) -> None:
+        """Continue the run of `role`."""
+        if role != self.role:
+            self.turn(role)
+        self.run += parts
 
     def alone(self, message: Message) -> None:
         """A message of its own."""
-        self.flush()
+        if self.run:
+            self.flush()
+        self._append(message)
+
+    def flush(self) -> None:
+        """The run is a message."""
+        parts = tuple(self.run)
+        if self.role == "assistant":
+            for part in parts:
+                if part.extras is not None and PLACEMENT in part.extras:
+                    parts = settled_signatures(parts)
+                    break
+        self.run = []
+        self._append(Message(role=self.role, parts=parts))
+
+    def _append(self, message: Message) -> None:
         if len(message.parts) > self._limit:
             raise LimitExceeded(f"more than {self._limit} parts", path="$.input")
         self.messages.append(message)
 
-    def flush(self) -> None:
-        if self._run:
-            parts = tuple(self._run)
-            if self._role == "assistant":
-                parts = settled_signatures(parts)
-            self.messages.append(Message(role=self._role, parts=parts))
-            self._run = []
-
     @property
     def groups(self) -> int:
         """How many parts the run has: a number no item of it was given yet."""
-        return len(self._run) if self._role == "assistant" else 0
+        return len(self.run) if self.role == "assistant" else 0
 
 
 def _read_input(
@@ -194,11 +209,21 @@ def _read_input(
         form.append("string-input")
         return (Message(role="user", parts=(TextPart(given),)),)
     runs = _Runs(limits)
+    easy = False
     for at, raw in enumerate(given or ()):
-        path = f"$.input[{at}]"
-        item = items.read_item(raw, path)
-        _READERS[type(item)](item, raw, path, runs)
-    runs.flush()
+        item = items.read_item(raw, at, easy=easy)
+        kind = type(item)
+        side = _SIDES.get(kind)
+        if side is not None:
+            role, read = side
+            if role != runs.role:
+                runs.turn(role)
+            runs.run.append(read(item, at))
+            continue
+        easy = kind is _wire.EasyMessage  # clients keep to one way of writing
+        _READERS[kind](item, raw, f"$.input[{at}]", runs)
+    if runs.run:
+        runs.flush()
     return tuple(runs.messages)
 
 
@@ -228,7 +253,7 @@ def _read_message(
         read: tuple[Part, ...] = (TextPart(item.content),)
     else:
         read = tuple(
-            items.read_content(content, role, f"{path}.content[{at}]")
+            contents.read_content(content, role, f"{path}.content[{at}]")
             for at, content in enumerate(item.content)
         )
     id = item.id if isinstance(item.id, str) else None
@@ -236,21 +261,16 @@ def _read_message(
     runs.alone(Message(role=role, parts=read, id=id, extras=noted))
 
 
-def _read_thought(item: _wire.Thought, raw: Raw, path: str, runs: _Runs) -> None:
-    part = items.read_thought(item, answer=False, group=None)
-    runs.add("assistant", (part,))
+def _read_thought(item: _wire.Thought, at: int) -> Part:
+    return items.read_thought(item, answer=False, group=None)
 
 
-def _read_call(
-    item: _wire.FunctionCall | _wire.CustomCall, raw: Raw, path: str, runs: _Runs
-) -> None:
-    runs.add("assistant", (items.read_call(item, answer=False, group=None),))
+def _read_call(item: _wire.FunctionCall | _wire.CustomCall, at: int) -> Part:
+    return items.read_call(item, answer=False, group=None)
 
 
-def _read_output(
-    item: _wire.FunctionOutput | _wire.CustomOutput, raw: Raw, path: str, runs: _Runs
-) -> None:
-    runs.add("user", (items.read_output(item, path),))
+def _read_output(item: _wire.FunctionOutput | _wire.CustomOutput, at: int) -> Part:
+    return items.read_output(item, at)
 
 
 def _read_server_item(item: _wire.ServerItem, raw: Raw, path: str, runs: _Runs) -> None:
@@ -263,14 +283,17 @@ def _read_server_item(item: _wire.ServerItem, raw: Raw, path: str, runs: _Runs) 
         runs.add("assistant", (part,))
 
 
+_SIDES: Final[dict[type, tuple[Role, Callable[[Any, int], Part]]]] = {
+    _wire.Thought: ("assistant", _read_thought),
+    _wire.FunctionCall: ("assistant", _read_call),
+    _wire.CustomCall: ("assistant", _read_call),
+    _wire.FunctionOutput: ("user", _read_output),
+    _wire.CustomOutput: ("user", _read_output),
+}
+"""Items that are one part of a run, and whose run it is."""
 _READERS: Final[dict[type, Callable[[Any, Raw, str, _Runs], None]]] = {
     _wire.Message: _read_message,
     _wire.EasyMessage: _read_message,
-    _wire.Thought: _read_thought,
-    _wire.FunctionCall: _read_call,
-    _wire.CustomCall: _read_call,
-    _wire.FunctionOutput: _read_output,
-    _wire.CustomOutput: _read_output,
     _wire.ServerItem: _read_server_item,
 }
 
@@ -286,11 +309,14 @@ def _read_tools(wire: _wire.Body, extras: Extras) -> tuple[Tool, ...]:
     return tuple(_read_tool(raw, f"$.tools[{at}]") for at, raw in enumerate(wire.tools))
 
 
+_TOOL_STRANGERS: Final = ("defer_loading", "allowed_callers", "output_schema")
+
+
 def _read_tool(raw: Raw, path: str) -> Tool:
     try:
-        wire: _wire.ToolWire = _json.decoder(_wire.ToolWire).decode(raw)
-    except items.FAILURES:
-        kind = items.type_of(raw, path)
+        wire: _wire.ToolWire = _DECODE_TOOL(raw)
+    except contents.FAILURES:
+        kind = contents.type_of(raw, path)
         if kind not in ("function", "custom"):
             return _server_tool(raw, kind)
         wire = _TOOL.decode(raw, path)
@@ -301,13 +327,14 @@ def _read_tool(raw: Raw, path: str) -> Tool:
         what = "Object missing required field `name`"
         raise RemoteProtocolError(what, path=path)
     extras = _names.strangers(wire)
-    for name in ("defer_loading", "allowed_callers", "output_schema"):
+    for name in _TOOL_STRANGERS:
         value = getattr(wire, name)
         if value is not UNSET:
             extras[name] = value
-    for name in ("description", "strict"):
-        if getattr(wire, name) is None:
-            extras[name] = NULL
+    if wire.description is None:
+        extras["description"] = NULL
+    if wire.strict is None:
+        extras["strict"] = NULL
     schema = _object(wire.parameters, "parameters", extras)
     shape = _object(wire.format, "format", extras)
     custom = wire.type == "custom"

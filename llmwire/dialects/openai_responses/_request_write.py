@@ -21,15 +21,14 @@ from llmwire._turns import (
     with_legal_call_ids,
 )
 from llmwire.dialects import Encoded, RequestTarget
+from llmwire.dialects.openai_responses import _content_write as contents
 from llmwire.dialects.openai_responses import _items_write as items
 from llmwire.dialects.openai_responses import _names
+from llmwire.dialects.openai_responses._content_write import Object, Way
 from llmwire.dialects.openai_responses._items_read import is_plain
-from llmwire.dialects.openai_responses._items_write import Object, Way
 from llmwire.dialects.openai_responses._names import NAME
-from llmwire.dialects.openai_responses._request_params import (
-    legal_name,
-    write_parameters,
-)
+from llmwire.dialects.openai_responses._request_params import write_parameters
+from llmwire.dialects.openai_responses._request_tools import legal_name
 from llmwire.http import HTTPRequest
 from llmwire.losses import LossRecorder
 from llmwire.messages import (
@@ -280,7 +279,7 @@ class _Conversation:
     def _content(self, part: Part, role: str, place: str) -> Object | Raw | None:
         if not self._way.native:
             items.report_part(part, self._way, place)
-        return items.write_content(part, role, self._way, place)
+        return contents.write_content(part, role, self._way, place)
 
     def _flush(self, message: Message, content: list[Object | Raw]) -> None:
         if content:
@@ -299,7 +298,7 @@ class _Conversation:
             written["content"] = content
         if message.id is not None and self._way.native:
             written["id"] = message.id
-        items.merge(written, extras)
+        contents.merge(written, extras)
         self.items.append(written)
         self._units.append(_Unit(self._at, message.role))
 
@@ -411,7 +410,7 @@ class _Conversation:
             if part.name is not None:
                 written["name"] = part.name
             items.write_status(written, part.incomplete, False, extras)
-            items.merge(written, extras)
+            contents.merge(written, extras)
         elif part.name is not None:
             # Results are matched by their id; the name is that of the call.
             if self._call_names.get(part.call_id) != part.name:

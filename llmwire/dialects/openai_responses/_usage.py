@@ -12,7 +12,7 @@ from msgspec import Raw
 
 from llmwire import _json
 from llmwire.dialects.openai_responses import _names
-from llmwire.dialects.openai_responses._items_write import Object, Way
+from llmwire.dialects.openai_responses._content_write import Object, Way
 from llmwire.errors import RemoteProtocolError
 from llmwire.messages import (
     Choice,

@@ -76,8 +76,14 @@ LENIENT: Policy = {
     "tool.server": "drop",
     "tool_result.orphan": "drop",
 }
-MODELS = ("claude-opus-5", "claude-opus-4-5", "claude-3-5-sonnet-20241022")
-MODELS += ("claude-fable-5", "claude-sonnet-4-6", "claude-opus-4-1")
+MODELS = (
+    "claude-opus-5",
+    "claude-opus-4-5",
+    "claude-3-5-sonnet-20241022",
+    "claude-fable-5",
+    "claude-sonnet-4-6",
+    "claude-opus-4-1",
+)
 
 
 def posted(
@@ -109,7 +115,7 @@ def encoded(request: Request, target: RequestTarget | None = None) -> Any:
 
 def sent(
     request: Request, model: str | None = "claude-opus-5", **more: Any
-) -> tuple[Any, set[tuple[str, str, str]]]:
+) -> tuple[Any, Any]:
     """The body that a foreign request becomes, with what was told."""
     to = aim(model, more.pop("profile", None), more.pop("policy", None), **more)
     body = encoded(request, to)
@@ -1299,7 +1305,7 @@ def test_at_most_four_marks() -> None:
     assert ("cache.mark", "messages[1].parts[0].cache", "dropped") in told
 
 
-def shown(part: Part, **more: Any) -> tuple[Any, set[tuple[str, str, str]]]:
+def shown(part: Part, **more: Any) -> tuple[Any, Any]:
     """The block that a part of the user's becomes."""
     more.setdefault("policy", LENIENT)
     body, told = sent(request(turn("user", part, TextPart("x"))), **more)

@@ -159,6 +159,7 @@ def test_counts() -> None:
     assert (count.input, count.cached) == (12, 3)
     written = json.loads(GEMINI.encode_count(count))
     assert written == {**body, "totalTokens": 12}
+    assert GEMINI.decode_count(b'{"totalTokens": 2}').cached is None
     plain = json.loads(GEMINI.encode_count(TokenCount(input=4)))
     assert plain == {"totalTokens": 4}
 

@@ -1111,6 +1111,10 @@ def test_hosted_tools() -> None:
             _foreign(USER, tools=(hosted[3],)),
             policy={**policy, "tool.server": "refuse"},
         )
+    emulated: Any = {**DROP, "tool.server": "emulate"}
+    body, losses = write_request(_foreign(USER, tools=(hosted[3],)), policy=emulated)
+    assert "tools" not in body
+    assert ("tools[0]", "tool.server", "dropped") in told(losses)
 
 
 @pytest.mark.parametrize(
@@ -1436,6 +1440,14 @@ def test_parts_of_others_in_a_native_request() -> None:
     body, losses = write_request(more, None, profile=resolve("gemini"))
     assert body["contents"][0]["parts"] == [{"text": "a"}, {"k": 1}]
     assert ("messages[0].parts[1]", "opaque", "dropped") in told(losses)
+    none = replace(call, signature=None, arguments="null")
+    body, losses = write_request(
+        replace(request, messages=(_said("assistant", none),)),
+        None,
+        profile=resolve("gemini"),
+    )
+    assert losses == ()
+    assert body["contents"][0]["parts"][0]["functionCall"]["args"] == {}
     odd = replace(call, signature=None, arguments="nonsense")
     body, losses = write_request(
         replace(request, messages=(_said("assistant", odd),)),

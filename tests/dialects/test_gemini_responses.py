@@ -53,6 +53,25 @@ def _same(body: Any) -> Response:
 
 
 _TOKEN = {"token": "a", "logProbability": -0.5, "tokenId": 5}
+_ODD_LOGPROBS: tuple[Any, ...] = (
+    5,
+    None,
+    {},
+    {"chosenCandidates": []},
+    {"chosenCandidates": [5]},
+    {"chosenCandidates": [{"token": 5}]},
+    {"chosenCandidates": [{"token": "a", "logProbability": True}]},
+    {"chosenCandidates": [_TOKEN], "topCandidates": []},
+    {"chosenCandidates": [_TOKEN], "topCandidates": [5]},
+    {"chosenCandidates": [_TOKEN], "topCandidates": [{}]},
+    {"chosenCandidates": [_TOKEN], "topCandidates": [{"candidates": 5}]},
+    {"chosenCandidates": [_TOKEN], "topCandidates": [{"candidates": [5]}]},
+    {"chosenCandidates": [_TOKEN], "logProbabilitySum": 1},
+    {
+        "chosenCandidates": [_TOKEN, _TOKEN],
+        "topCandidates": [{"candidates": []}, {"candidates": []}],
+    },
+)
 
 
 @pytest.mark.parametrize(
@@ -98,28 +117,7 @@ _TOKEN = {"token": "a", "logProbability": -0.5, "tokenId": 5}
                 "topCandidates": [{"candidates": [_TOKEN]}, {"candidates": []}],
             },
         ),
-        *(
-            _answer({"text": "a"}, logprobsResult=odd)
-            for odd in (
-                5,
-                None,
-                {},
-                {"chosenCandidates": []},
-                {"chosenCandidates": [5]},
-                {"chosenCandidates": [{"token": 5}]},
-                {"chosenCandidates": [{"token": "a", "logProbability": True}]},
-                {"chosenCandidates": [_TOKEN], "topCandidates": []},
-                {"chosenCandidates": [_TOKEN], "topCandidates": [5]},
-                {"chosenCandidates": [_TOKEN], "topCandidates": [{}]},
-                {"chosenCandidates": [_TOKEN], "topCandidates": [{"candidates": 5}]},
-                {"chosenCandidates": [_TOKEN], "topCandidates": [{"candidates": [5]}]},
-                {"chosenCandidates": [_TOKEN], "logProbabilitySum": 1},
-                {
-                    "chosenCandidates": [_TOKEN, _TOKEN],
-                    "topCandidates": [{"candidates": []}, {"candidates": []}],
-                },
-            )
-        ),
+        *(_answer({"text": "a"}, logprobsResult=odd) for odd in _ODD_LOGPROBS),
         _answer(
             {"functionCall": {"name": "f"}},
             logprobsResult={"chosenCandidates": [_TOKEN]},

@@ -112,6 +112,11 @@ def _openapi(schema: Any) -> tuple[Any, bool]:
             {"type": "STRING"},
             False,
         ),
+        (
+            {"type": "string", "format": "uuid"},
+            {"type": "STRING", "description": '(format: "uuid")'},
+            False,
+        ),
         (False, {}, False),
     ],
 )

@@ -1065,6 +1065,34 @@ def test_readers_say_when_they_are_done() -> None:
     assert reader.receive_eof() == []
 
 
+def test_members_of_a_text_keep_their_place() -> None:
+    noted = TextPart("", extras={"a": Raw(b"1")})
+    events: tuple[Event, ...] = (
+        MessageStart("r", "m", float("inf"), dialect="gemini"),
+        PartStart(0, noted),
+        Extra({"k": Raw(b"1")}, choice=0),
+        Extra({"r": Raw(b"1")}),
+        TextDelta(0, ""),
+        TextDelta(0, "b"),
+        PartEnd(0),
+        MessageEnd("end", "STOP"),
+        StreamEnd(),
+    )
+    wire, losses = write_stream(events)
+    assert losses == ()
+    kinds = [type(event) for event in read_stream([wire])[0]]
+    assert kinds == [
+        MessageStart,
+        PartStart,
+        Extra,
+        Extra,
+        TextDelta,
+        PartEnd,
+        MessageEnd,
+        StreamEnd,
+    ]
+
+
 def test_an_error_takes_along_what_waits() -> None:
     error = StreamError(APIError(kind="overloaded", message="Busy"))
     start = MessageStart("r", "m", dialect="gemini")

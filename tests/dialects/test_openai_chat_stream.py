@@ -13,6 +13,7 @@ from msgspec import Raw
 from llmwire import profiles
 from llmwire._fold import fold, unfold
 from llmwire._json import encode
+from llmwire._seal import Placement, seal
 from llmwire.dialects.openai_chat import _stream_read
 from llmwire.events import (
     ArgumentsDelta,
@@ -856,8 +857,8 @@ def test_the_hot_lane_with_padding_and_without_text() -> None:
     first = chunk({"content": "a"}, obfuscation="ab")
     more = {**first, "created": 6}
     quiet = chunk({"content": ""}, obfuscation="")
-    wire = frames(first, quiet, quiet, first, more, more, chunk({}, "stop"))
-    assert fold(read_stream(wire)[0]).choices[0].parts == (TextPart("aaaa"),)
+    wire = frames(first, quiet, first, quiet, first, more, more, chunk({}, "stop"))
+    assert fold(read_stream(wire)[0]).choices[0].parts == (TextPart("aaaaa"),)
     late = json.dumps(first).replace('"a"', '"b", "new": 1')
     wire = frames(first, first, late, late, chunk({}, "stop"))
     assert fold(read_stream(wire)[0]).choices[0].parts == (TextPart("aabb"),)
@@ -867,6 +868,30 @@ def test_thinking_elements_with_strangers_from_the_start() -> None:
     thinking = {"type": "thinking", "thinking": "Hm", "closed": False}
     wire = frames(chunk({"content": [thinking]}), chunk({"content": "a"}, "stop"))
     events, _ = read_stream(wire)
+    assert normed(read_stream(write_stream(events)[0])[0]) == normed(events)
+
+
+def test_state_that_belongs_to_another_part() -> None:
+    signature = Signature(origin="gemini", value="x")
+    places: tuple[Placement, ...] = ("next", "prev")
+    entries = [
+        {
+            "type": "reasoning.encrypted",
+            "data": seal(signature, place),
+            "format": "llmwire-v1",
+            "index": at,
+        }
+        for at, place in enumerate(places)
+    ]
+    wire = frames(
+        chunk({"content": "a"}),
+        *(chunk({"reasoning_details": [entry]}) for entry in entries),
+        chunk({}, "stop"),
+    )
+    events, _ = read_stream(wire)
+    parts = fold(events).choices[0].parts
+    notes = [plain(part.extras) for part in parts]
+    assert notes == [{}, {"@placement": "next"}, {"@placement": "prev"}]
     assert normed(read_stream(write_stream(events)[0])[0]) == normed(events)
 
 
@@ -1105,7 +1130,7 @@ def test_refusals() -> None:
 def test_what_has_no_place_is_told() -> None:
     events = _sentence(
         *_part(0, ServerToolCallPart(name="search")),
-        *_part(1, OpaquePart(dialect="gemini", kind="x", raw=raw(1))),
+        *_part(1, OpaquePart(dialect="gemini", kind="x", raw=raw(1)), TextDelta(1, "")),
         *_part(2, MediaPart(kind="image", source=Base64("")), MediaDelta(2, "AAAA")),
         *_part(3, TextPart("", extras={"x": raw(1)}), TextDelta(3, "a")),
         *_part(4, TextPart(""), TextDelta(4, "b")),

@@ -63,8 +63,11 @@ def chat_stream(
     *deltas: Object, finish: str | None = "stop", usage: Object | None = None
 ) -> bytes:
     """A Chat stream of `deltas`, its finish, its usage chunk and `[DONE]`."""
-    head = {"id": "chatcmpl-src", "object": "chat.completion.chunk", "created": 5}
-    choices = [{"index": 0, "delta": one, "finish_reason": None} for one in deltas]
+    head: Object = {"id": "chatcmpl-src", "created": 5}
+    head["object"] = "chat.completion.chunk"
+    choices: list[Object] = [
+        {"index": 0, "delta": one, "finish_reason": None} for one in deltas
+    ]
     if finish is not None:
         choices.append({"index": 0, "delta": {}, "finish_reason": finish})
     chunks: list[Object] = [

@@ -345,12 +345,18 @@ def test_trap_11_closing_events_say_nothing_new(client: str) -> None:
     """Responses repeats a summary in `…text.done`, `…part.done`, the item and the
     final snapshot; clients get it once.
 
-    Fails in the count (and in `both`) when one of the four is taken as growth.
+    Fails in the count (and in `both`) when one of the four is taken as growth; where
+    the blank line between two segments is left out of the stream.
     """
-    summary = [{"type": "summary_text", "text": "Tides come."}]
+    texts = ["Tides come.", "Moon."]
+    summary = [{"type": "summary_text", "text": text} for text in texts]
     item = {"type": "reasoning", "id": "rs_1", "summary": summary}
     pair = responses({**item, "encrypted_content": "RU5D"}, message("Six."))
-    assert str(both(RESPONSES, client, *pair)).count("Tides come.") == 1
+    held = both(RESPONSES, client, *pair)
+    said = {CHAT: "reasoning_content", CLAUDE: "thinking", GEMINI: "text"}[client]
+    thought = held if client == CHAT else held[0]
+    assert thought[said] == "Tides come.\n\nMoon."
+    assert str(held).count("Tides come.") == str(held).count("Moon.") == 1
 
 
 def test_trap_11_our_own_chat_stream_is_read_as_it_was_meant() -> None:

@@ -142,7 +142,11 @@ def _growing(source: str) -> bytes:
     if source == CHAT:
         return _chunks(
             [
-                {"prompt_tokens": 11, "completion_tokens": out, "total_tokens": 11 + out}
+                {
+                    "prompt_tokens": 11,
+                    "completion_tokens": out,
+                    "total_tokens": 11 + out,
+                }
                 for out in (1, 4, 9)
             ]
         )

@@ -198,7 +198,9 @@ def test_trap_46_data_is_not_touched(profile: Any) -> None:
 # --- 47: chunks without choices ------------------------------------------------------
 
 _HEAD: Object = {"id": "chatcmpl-7", "object": "chat.completion.chunk", "created": 5}
-_FILTERS = [{"prompt_index": 0, "content_filter_results": {"hate": {"filtered": False}}}]
+_FILTERS = [
+    {"prompt_index": 0, "content_filter_results": {"hate": {"filtered": False}}}
+]
 
 
 def _azure() -> bytes:
@@ -375,7 +377,10 @@ def test_trap_48_the_estimate_counts_every_block(role: str, block: Object) -> No
     Fails for the block whose kind is not counted.
     """
     asked: Object = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
-    more = {**asked, "messages": [*asked["messages"], {"role": role, "content": [block]}]}
+    more = {
+        **asked,
+        "messages": [*asked["messages"], {"role": role, "content": [block]}],
+    }
     small, large = (
         estimate_tokens(decode_request(json.dumps(one).encode(), CLAUDE))
         for one in (asked, more)

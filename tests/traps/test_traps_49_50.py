@@ -60,7 +60,9 @@ def _texts(body: Object) -> list[tuple[str, list[str]]]:
 # --- 49: empty texts -----------------------------------------------------------------
 
 
-@pytest.mark.parametrize("empty", ["", "  \n", None, [], [{"type": "text", "text": ""}]])
+@pytest.mark.parametrize(
+    "empty", ["", "  \n", None, [], [{"type": "text", "text": ""}]]
+)
 def test_trap_49_turns_that_say_nothing(empty: Any) -> None:
     """A turn without a word is left out before Anthropic, and its neighbours are
     joined; what was done is told.
@@ -109,7 +111,10 @@ def test_trap_49_a_users_turn_between_answers_gets_a_placeholder() -> None:
     Fails at the texts when the answers are joined, or an empty text is sent.
     """
     turns = _turns(("user", "a"), ("assistant", "b"), ("user", " "), ("assistant", "c"))
-    asked = {**turns, "messages": [*turns["messages"], {"role": "user", "content": "d"}]}
+    asked = {
+        **turns,
+        "messages": [*turns["messages"], {"role": "user", "content": "d"}],
+    }
     body = _asked(CHAT, CLAUDE, asked)
     assert [texts for _, texts in _texts(body)] == [
         ["a"],
@@ -320,7 +325,9 @@ def test_trap_50_late_instructions_where_they_may_stand() -> None:
     assert body["messages"][3] == {"role": "system", "content": "Late."}
     body = _asked(CHAT, RESPONSES, _LATE)
     assert body["input"][3]["role"] == "system"
-    turns = _turns(("user", "a"), ("system", "Late."), ("assistant", "b"), ("user", "c"))
+    turns = _turns(
+        ("user", "a"), ("system", "Late."), ("assistant", "b"), ("user", "c")
+    )
     body = _asked(CHAT, CLAUDE, turns, model="claude-opus-5")
     assert [one["role"] for one in body["messages"]] == [
         "user",

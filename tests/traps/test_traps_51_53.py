@@ -12,11 +12,13 @@ from llmwire import HTTPRequest, decode_request, encode_request
 from tests.traps import CHAT, CLAUDE, GEMINI, RESPONSES, Object, ask
 
 OLD, NEW = "gemini-2.0-flash", "gemini-3-pro"
-ALLOWED = frozenset(
-    "type format title description nullable enum maxItems minItems properties required "
-    "minProperties maxProperties minLength maxLength pattern example anyOf default "
-    "propertyOrdering items minimum maximum".split()
-)
+KEYWORDS = """
+    type format title description nullable enum maxItems minItems properties required
+    minProperties maxProperties minLength maxLength pattern example anyOf default
+    propertyOrdering items minimum maximum
+"""
+TYPES = ("OBJECT", "ARRAY", "STRING", "NUMBER", "INTEGER", "BOOLEAN")
+ALLOWED = frozenset(KEYWORDS.split())
 """Keywords of Google's `Schema`; any other is a 400 for the whole request."""
 
 SCHEMA: Object = {
@@ -114,11 +116,7 @@ def test_trap_51_only_keywords_that_gemini_knows() -> None:
     for schema in (_declared(body)["parameters"], output):
         for one in _schemas(schema):
             assert one.keys() <= ALLOWED
-            assert one.get("type") in (
-                "OBJECT ARRAY STRING NUMBER INTEGER BOOLEAN".split()
-                if "anyOf" not in one
-                else (None,)
-            )
+            assert one.get("type") in (TYPES if "anyOf" not in one else (None,))
             assert all(isinstance(word, str) for word in one.get("enum", ()))
             assert one.get("format") in (None, "enum", "date-time")
         assert "const" in schema["properties"]

@@ -38,6 +38,8 @@ from llmwire.messages import (
 )
 
 _MAX_CALL_ID: Final = 64
+_UNKNOWN: Final = "unknown"
+"""Origin of plain thoughts that were read from no dialect."""
 
 
 def message_id(native_id: str | None, native: bool, seed: str) -> str:
@@ -72,9 +74,9 @@ def thinking_block(text: str, signature: str) -> Members:
 
 def plain_signature(dialect: str | None, target: ReplyTarget) -> str:
     """What stands for the signature of a thought that has none."""
-    if dialect is None or dialect == NAME or not target.profile.seal_plain:
+    if dialect == NAME or not target.profile.seal_plain:
         return ""
-    return _seal.seal(Signature(origin=dialect, value=""))
+    return _seal.seal(Signature(origin=dialect or _UNKNOWN, value=""))
 
 
 def whole_call(part: ToolCallPart) -> str | None:

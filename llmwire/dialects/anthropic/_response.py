@@ -17,7 +17,11 @@ from llmwire._json import NULL, Schema, encode
 from llmwire.dialects import ReplyTarget, ResponseSource
 from llmwire.dialects.anthropic import _wire as w
 from llmwire.dialects.anthropic._blocks_read import Reading, read_blocks
-from llmwire.dialects.anthropic._blocks_write import Members, add_extras
+from llmwire.dialects.anthropic._blocks_write import (
+    Members,
+    add_extras,
+    write_block,
+)
 from llmwire.dialects.anthropic._cache import odd_members
 from llmwire.dialects.anthropic._reply import message_id, reply_blocks
 from llmwire.dialects.anthropic._usage import (
@@ -33,9 +37,11 @@ from llmwire.errors import LimitExceeded, RemoteProtocolError
 from llmwire.messages import (
     Choice,
     Extras,
+    OpaquePart,
     Part,
     Response,
     ToolCallPart,
+    ToolResultPart,
     Usage,
 )
 
@@ -64,7 +70,8 @@ def decode_response(body: bytes, source: ResponseSource) -> Response:
         raise LimitExceeded(what, status=502)
     try:
         wire = _response.decode(body)
-        if wire.content is UNSET and wire.stop_reason is UNSET:
+        named = {"content", "stop_reason"} & wire.extras.keys()
+        if wire.content is UNSET and wire.stop_reason is UNSET and not named:
             raise RemoteProtocolError("expected a message with `content`", path="$")
         return _read(wire, source)
     except RemoteProtocolError as error:
@@ -84,7 +91,7 @@ def _read(wire: w.ResponseWire, source: ResponseSource) -> Response:
     if len(content) > source.limits.parts:
         raise LimitExceeded(f"more than {source.limits.parts} blocks", path="$.content")
     reading = Reading(False, source.model, source.tag)
-    parts = _with_ids(read_blocks(content, "$.content", reading), source.seed)
+    parts = _as_answer(read_blocks(content, "$.content", reading), source.seed)
     usage: Usage | None = None
     tier: str | None = None
     if isinstance(wire.usage, w.UsageWire):
@@ -131,14 +138,22 @@ def response_extras(wire: w.ResponseWire) -> dict[str, Raw]:
     return extras
 
 
-def _with_ids(parts: list[Part], seed: str) -> tuple[Part, ...]:
-    """`parts`, with ids for the calls that came without one."""
+def _as_answer(parts: list[Part], seed: str) -> tuple[Part, ...]:
+    """`parts`, with ids for calls that came without one, and results as opaque."""
     ordinal = 0
     for at, part in enumerate(parts):
         if isinstance(part, ToolCallPart) and not part.call_id:
             parts[at] = replace(part, call_id=mint_call(seed, ordinal))
             ordinal += 1
+        elif isinstance(part, ToolResultPart):
+            parts[at] = as_opaque(part)
     return tuple(parts)
+
+
+def as_opaque(part: ToolResultPart) -> OpaquePart:
+    """A result, which is no part of an answer, as a block that nobody knows."""
+    raw = Raw(encode(write_block(part)))
+    return OpaquePart(dialect=w.NAME, kind="tool_result", raw=raw)
 
 
 def encode_response(response: Response, target: ReplyTarget) -> bytes:

@@ -34,7 +34,7 @@ from llmwire.dialects.anthropic._blocks_read import (
     read_block,
     read_citation,
 )
-from llmwire.dialects.anthropic._blocks_write import write_block
+from llmwire.dialects.anthropic._response import as_opaque
 from llmwire.events import (
     CitationDelta,
     Extra,
@@ -146,8 +146,7 @@ class BlockReader:
         """Start the part for a block, with what its start holds already."""
         part = read_block(block, "content", 0, self._reading)
         if isinstance(part, ToolResultPart):
-            raw = Raw(encode(write_block(part)))
-            part = OpaquePart(dialect=w.NAME, kind="tool_result", raw=raw)
+            part = as_opaque(part)
         if isinstance(part, ReasoningPart):
             return self._open_thought(part)
         extras = _quiet(part.extras)

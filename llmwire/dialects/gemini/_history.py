@@ -32,6 +32,12 @@ from llmwire._turns import (
     turns,
 )
 from llmwire.dialects.gemini._config_write import Aim
+from llmwire.dialects.gemini._ends import (
+    leading_messages,
+    settle_ends,
+    speaks,
+    turn_start,
+)
 from llmwire.dialects.gemini._names import SINGLE
 from llmwire.dialects.gemini._notes import noted
 from llmwire.dialects.gemini._parts_read import NAME
@@ -54,7 +60,6 @@ from llmwire.requests import Request
 SENTINEL: Final = "skip_thought_signature_validator"
 """What Google documents for calls whose signature does not exist."""
 PLACEHOLDER: Final = "(empty)"
-CONTINUED: Final = "(continued)"
 _AUTHORS: Final = ("user", "assistant")
 
 
@@ -129,7 +134,7 @@ class _History:
         """A conversation that a client of Gemini wrote."""
         instruction: Any = None
         contents: list[Any] = []
-        start = self._turn_start(self._request.messages)
+        start = turn_start(self._request.messages)
         for at, message in enumerate(self._request.messages):
             if message.role in _AUTHORS:
                 contents.append(self._native_content(message, at, at >= start))
@@ -186,16 +191,6 @@ class _History:
         place = f"{path}.signature"
         self._losses.approximate("reasoning.signature", place, reason)
         wire["thoughtSignature"] = SENTINEL
-
-    @staticmethod
-    def _turn_start(messages: Sequence[Message]) -> int:
-        """Index of the last message in which the user says something of their own."""
-        for at in range(len(messages) - 1, -1, -1):
-            if messages[at].role == "user" and any(
-                not isinstance(part, ToolResultPart) for part in messages[at].parts
-            ):
-                return at
-        return 0
 
     # --- results -------------------------------------------------------------------
 
@@ -293,20 +288,20 @@ class _History:
     def foreign(self) -> tuple[Any, list[Any]]:
         """A conversation of another dialect."""
         messages = self._request.messages
-        leading = _leading(messages)
+        leading = leading_messages(messages)
         instruction = self._instruction(messages[:leading])
         contents: list[Any] = []
         kept: list[Message] = []
         for at, message in enumerate(messages):
             if at < leading:
                 message = Message(role="system")
-            elif message.role in _AUTHORS or _speaks(message):
+            elif message.role in _AUTHORS or speaks(message):
                 message = self._wrapped(message, at)
             else:  # nothing to wrap: it goes with the turn before it
                 self._report_message(message, f"messages[{at}]")
                 message = Message(role=kept[-1].role)
             kept.append(message)
-        start = self._turn_start(kept)
+        start = turn_start(kept)
         conversation = turns(kept)
         for turn in conversation:
             if turn.messages[-1] < leading:
@@ -317,7 +312,7 @@ class _History:
             else:
                 self._user_turn(turn, contents)
         self._settle(contents, ended=True)
-        self._check_order(contents, messages)
+        settle_ends(contents, len(messages), self._aim)
         return instruction, contents
 
     def _instruction(self, messages: Sequence[Message]) -> Any:
@@ -564,40 +559,3 @@ class _History:
             reason = "a thought without words"
             self._losses.drop("reasoning.signature", path, reason)
         return None
-
-    def _check_order(self, contents: list[Any], messages: Sequence[Message]) -> None:
-        """The profile's rules about the first and the last turn."""
-        profile = self._aim.profile
-        path = f"messages[{len(messages) - 1}]"
-        more = {"parts": [{"text": CONTINUED}], "role": "user"}
-        if contents and contents[-1]["role"] == "model" and not profile.prefill:
-            if self._losses.emulates("message.prefill"):
-                reason = "a turn of the user was put behind it"
-                self._losses.emulate("message.prefill", path, reason)
-                contents.append(more)
-            else:
-                reason = "the target does not continue an answer"
-                self._losses.drop("message.prefill", path, reason)
-                del contents[-1]
-        if contents and contents[0]["role"] == "model" and profile.first_turn_user:
-            if self._losses.emulates("message.order"):
-                reason = "a turn of the user was put before it"
-                self._losses.emulate("message.order", "messages[0]", reason)
-                contents.insert(0, more)
-            else:
-                reason = "the user must speak first"
-                self._losses.drop("message.order", "messages[0]", reason)
-                del contents[0]
-
-
-def _speaks(message: Message) -> bool:
-    """Whether there is more in `message` than empty texts."""
-    return any(not isinstance(p, TextPart) or p.text for p in message.parts)
-
-
-def _leading(messages: Sequence[Message]) -> int:
-    """How many messages of instructions stand at the front."""
-    for at, message in enumerate(messages):
-        if message.role not in ("system", "developer"):
-            return at
-    return len(messages)

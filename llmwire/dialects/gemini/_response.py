@@ -87,13 +87,10 @@ def reader(source: ResponseSource) -> Reader:
             return mint_call(source.seed, calls - 1), None
         return native, {"@id": raw(native)} if is_minted_call(native) else None
 
-    def result_id(native: str | None, name: str) -> tuple[str, Extras | None]:
-        return native or mint("tc_", source.seed, "result", 0), None
-
     return Reader(
         client=False,
         call_id=call_id,
-        result_id=result_id,
+        result_id=call_id,  # a server gives none
         model=source.model,
         tag=source.tag,
     )
@@ -279,8 +276,8 @@ def _put_citations(grounding: Raw, parts: list[Part]) -> None:
     texts = [p.text if isinstance(p, TextPart) else None for p in parts]
     for at, citation in read_citations(grounding, texts):
         part = parts[at]
-        if isinstance(part, TextPart):
-            parts[at] = _with(part, citations=(*part.citations, citation))
+        assert isinstance(part, TextPart)  # nothing else is cited for
+        parts[at] = _with(part, citations=(*part.citations, citation))
 
 
 def _with(part: TextPart, **changes: Any) -> TextPart:

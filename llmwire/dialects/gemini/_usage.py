@@ -184,9 +184,7 @@ def report_usage(usage: Usage, losses: LossRecorder) -> None:
             losses.drop("usage", f"usage.{path}", reason)
     if usage.estimated:
         losses.drop("usage", "usage.estimated", "estimates look like counts")
-    written = read_usage(_rewritten(usage))
-    if written is None:
-        return
+    written = read_usage(_rewritten(usage)) or Usage()
     for field in ("fresh", "cache_read", "tool_prompt", "output", "reasoning"):
         if getattr(written, field) != getattr(usage, field):
             reason = "the count follows from the others"

@@ -18,7 +18,6 @@ from llmwire._json import decode_object
 from llmwire._turns import REMINDER, Placed, call_names, reasoning_text
 from llmwire.dialects.openai_chat._content_write import write_element
 from llmwire.dialects.openai_chat._message_write import (
-    Members,
     Sorted,
     is_plain,
     report_segments,
@@ -36,6 +35,7 @@ from llmwire.dialects.openai_chat._notes import (
     noted,
     said,
 )
+from llmwire.dialects.openai_chat._pieces_write import Members
 from llmwire.dialects.openai_chat._reasoning import native_thoughts
 from llmwire.dialects.openai_chat._templates import (
     INSTRUCTIONS,
@@ -118,6 +118,8 @@ class MessageWriter:
             text, call_id = part.parts[0], part.call_id
             plain = ToolResultPart(call_id=call_id, parts=part.parts, kind=part.kind)
             if type(text) is not TextPart or part != plain or not _is_bare(text):
+                return None
+            if part.kind == "custom" and not self._to.exact:
                 return None
             content = text.text
             if not content:
@@ -377,6 +379,8 @@ class MessageWriter:
         if part.error:
             to.losses.emulate("tool_result.error", path, "an error is told in words")
             content = self._as_error(content)
+        if part.kind == "custom" and not (to.exact or to.profile.custom_tools):
+            to.losses.emulate("tool.custom", f"{path}.kind", "called as a function")
         if part.cache is not None:
             place = f"{path}.cache"
             to.losses.drop("cache.mark", place, "results take no cache mark")

@@ -21,13 +21,13 @@ from llmwire.dialects.openai_chat._logprobs import (
 )
 from llmwire.dialects.openai_chat._message_read import read_spoken
 from llmwire.dialects.openai_chat._message_write import (
-    Members,
     Sorted,
     answer_thinking,
     sort_parts,
     write_spoken,
 )
 from llmwire.dialects.openai_chat._notes import FIELD, Kept, absent, noted, said
+from llmwire.dialects.openai_chat._pieces_write import Members
 from llmwire.dialects.openai_chat._reasoning import FIELDS
 from llmwire.dialects.openai_chat._stop import stop_of, write_stop
 from llmwire.dialects.openai_chat._text import encode_text, validated

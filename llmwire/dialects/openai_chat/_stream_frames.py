@@ -34,8 +34,8 @@ class Piece:
         "open",
         "part",
         "place",
+        "segment",
         "shown",
-        "summarized",
         "texts",
     )
 
@@ -51,8 +51,8 @@ class Piece:
         """Some text of it was written."""
         self.shown = False
         """Something of it was written."""
-        self.summarized = False
-        """A thought whose text is a summary."""
+        self.segment: int | None = None
+        """Number of the summary of a thought that grew last."""
         self.field = ""
         self.texts: list[str] | None = None
 

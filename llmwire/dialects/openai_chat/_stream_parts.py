@@ -17,9 +17,9 @@ from llmwire._turns import PLACEMENT
 from llmwire.dialects.openai_chat._logprobs import write_tokens
 from llmwire.dialects.openai_chat._message_write import (
     gap_before,
-    write_citation,
 )
 from llmwire.dialects.openai_chat._notes import DATA, FIELD, LEGACY, noted
+from llmwire.dialects.openai_chat._pieces_write import write_citation
 from llmwire.dialects.openai_chat._reasoning import (
     DETAILS,
     ENCRYPTED,
@@ -270,12 +270,16 @@ class PartWriter:
             return self.frames.frame(part.choice, {"content": [element]})
         if part.field == DETAILS:
             return self._write_detail(part, event)
+        if part.grown and event.summary != part.segment:
+            text = "\n\n" + text
+            reason = "segments are joined by a blank line"
+            self.to.losses.approximate("reasoning.segments", part.place, reason)
+        if part.texts is not None:
+            part.texts.append(text)
         if not part.grown and part.number and (not self.to.native or part.choice.ours):
             text = "\n\n" + text
         part.grown = True
-        part.summarized = event.summary is not None
-        if part.texts is not None:
-            part.texts.append(event.text)
+        part.segment = event.summary
         return part.before + encode_text(text) + part.behind
 
     def _write_detail(self, part: Piece, event: ReasoningDelta) -> bytes:
@@ -355,7 +359,7 @@ class PartWriter:
         value = state_value(signature, redacted=part.part.redacted)
         thought = replace(part.part, signature=signature)
         words = "".join(part.texts or ())
-        if part.summarized:
+        if part.segment is not None:
             thought = replace(thought, text=None, summary=(words,))
         elif words:
             thought = replace(thought, text=words, summary=())

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from llmwire.dialects.openai_chat._message_write import Members
+from llmwire.dialects.openai_chat._pieces_write import Members
 from llmwire.losses import LossRecorder
 
 INSTRUCTIONS: Final = ("system", "developer")

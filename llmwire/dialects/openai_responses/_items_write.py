@@ -56,12 +56,7 @@ def write_status(
 
 def _broken(way: Way, *parts: Part) -> bool:
     """Whether an item is written as incomplete: foreign input never is."""
-    if not (way.native or way.answer):
-        return False
-    for part in parts:
-        if part.incomplete:
-            return True
-    return False
+    return (way.native or way.answer) and any(part.incomplete for part in parts)
 
 
 def write_message(

@@ -1,4 +1,4 @@
-"""Traps 36 and 38 to 41: items nobody typed, and why an answer ended."""
+"""Traps 36, 38 and 39: items nobody typed, and why an answer ended."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from llmwire import EncodedRequest
 from tests.traps import (
     CHAT,
     CLAUDE,
@@ -18,36 +17,14 @@ from tests.traps import (
     claude_stream,
     frames,
     gemini_stream,
-    objects,
     responses_stream,
     stream,
     whole,
 )
+from tests.traps.endings import TEXT, TOOL, claude_body, ending, told
 from tests.traps.reading import both, streamed
 
 ALL = (CHAT, RESPONSES, CLAUDE, GEMINI)
-
-
-def _ending(dialect: str, given: list[Object]) -> Any:
-    """Why an answer ended, in the words of a stream's objects or of one body."""
-    last = given[-1]
-    if dialect == CHAT:
-        choices = [choice for one in given for choice in one["choices"]]
-        return choices[-1]["finish_reason"]
-    if dialect == RESPONSES:
-        response = last.get("response", last)
-        return response["status"], (response["incomplete_details"] or {}).get("reason")
-    if dialect == CLAUDE:
-        found = [one for one in given if one.get("type") in ("message", "message_delta")]
-        return found[-1].get("delta", found[-1])["stop_reason"]
-    if "candidates" not in last:
-        return last["promptFeedback"]["blockReason"]
-    return last["candidates"][0]["finishReason"]
-
-
-def _told(losses: Any, *features: str) -> list[tuple[str, str]]:
-    return [(one.path, one.action) for one in losses if one.feature in features]
-
 
 # --- 36: unknown items ---------------------------------------------------------------
 
@@ -135,8 +112,8 @@ def test_trap_36_unknown_items_do_not_take_the_rest_with_them(target: str) -> No
     body, reply = whole(RESPONSES, target, _item_body())
     words = {CHAT: "stop", CLAUDE: "end_turn", GEMINI: "STOP"}
     for given, losses in (([body], reply.losses), (events, translator.losses)):
-        assert _ending(target, given) == words[target]
-        assert set(_told(losses, "tool.server_part", "opaque")) >= {
+        assert ending(target, given) == words[target]
+        assert set(told(losses, "tool.server_part", "opaque")) >= {
             ("choices[0].parts[0]", "dropped"),
             ("choices[0].parts[1]", "dropped"),
         }
@@ -159,12 +136,15 @@ def test_trap_36_unknown_items_of_the_history_are_sent_back() -> None:
     equality when they are written anew.
     """
     turns = [{"role": "user", "content": "Look."}, *OUTPUT]
-    asked: Object = {"model": "m", "input": [*turns, {"role": "user", "content": "On."}]}
+    asked: Object = {
+        "model": "m",
+        "input": [*turns, {"role": "user", "content": "On."}],
+    }
     body, call = ask(RESPONSES, RESPONSES, asked)
     assert (body["input"], call.losses) == (asked["input"], ())
     for target in (CHAT, CLAUDE, GEMINI):
         _, call = ask(RESPONSES, target, asked)
-        assert _told(call.losses, "tool.server_part", "opaque") == [
+        assert told(call.losses, "tool.server_part", "opaque") == [
             ("messages[1].parts[0]", "dropped"),
             ("messages[1].parts[1]", "dropped"),
         ]
@@ -197,7 +177,7 @@ def test_trap_36_a_strange_member_does_not_drop_the_terminal_event(
     words: dict[str, Any] = {CHAT: "stop", CLAUDE: "end_turn", GEMINI: "STOP"}
     words[RESPONSES] = ("completed", None)
     if strange != {"incomplete_details": "x"} or target != RESPONSES:
-        assert _ending(target, events) == words[target]
+        assert ending(target, events) == words[target]
 
 
 # --- 38: Gemini says STOP for calls --------------------------------------------------
@@ -229,7 +209,7 @@ def test_trap_38_a_call_in_one_chunk_and_stop_in_the_next(target: str) -> None:
         stream(GEMINI, target, joined)[0],
         [whole(GEMINI, target, body)[0]],
     ):
-        assert _ending(target, given) == _TOOL_WORDS[target]
+        assert ending(target, given) == _TOOL_WORDS[target]
     held = streamed(GEMINI, target, split)
     if target in (CLAUDE, RESPONSES):
         kind = {CLAUDE: "tool_use", RESPONSES: "function_call"}[target]
@@ -244,7 +224,7 @@ def test_trap_38_the_flag_is_one_streams_own() -> None:
     Fails when the flag "saw a call" outlives its stream.
     """
     for given, word in (([_CALLED], "tool_calls"), ([{"text": "Done."}], "stop")):
-        assert _ending(CHAT, stream(GEMINI, CHAT, gemini_stream(given))[0]) == word
+        assert ending(CHAT, stream(GEMINI, CHAT, gemini_stream(given))[0]) == word
 
 
 def test_trap_38_a_call_that_was_cut_is_no_tool_use() -> None:
@@ -253,17 +233,12 @@ def test_trap_38_a_call_that_was_cut_is_no_tool_use() -> None:
     Fails when the presence of a call beats every stop word.
     """
     cut = gemini_stream([_CALLED], finish="MAX_TOKENS")
-    assert _ending(CHAT, stream(GEMINI, CHAT, cut)[0]) == "length"
-    assert _ending(CLAUDE, stream(GEMINI, CLAUDE, cut)[0]) == "max_tokens"
+    assert ending(CHAT, stream(GEMINI, CHAT, cut)[0]) == "length"
+    assert ending(CLAUDE, stream(GEMINI, CLAUDE, cut)[0]) == "max_tokens"
 
 
 # --- 39: stop reasons keep their meaning ---------------------------------------------
 
-_TEXT = {"type": "text", "text": ""}, {"type": "text_delta", "text": "Well"}
-_TOOL = (
-    {"type": "tool_use", "id": "toolu_7", "name": "dig", "input": {}},
-    {"type": "input_json_delta", "partial_json": '{"depth": 3}'},
-)
 _CUT = ("incomplete", "max_output_tokens")
 _FILTERED = ("incomplete", "content_filter")
 _OVER = ("completed", None)
@@ -275,12 +250,6 @@ _CLAUDE_STOPS: list[tuple[str, Any, Any, Any]] = [
     ("max_tokens", "length", _CUT, "MAX_TOKENS"),
     ("brand_new_reason", "stop", _OVER, "OTHER"),
 ]
-
-
-def _claude_body(*content: Object, **members: Any) -> Object:
-    body: Object = {"id": "msg_7", "type": "message", "role": "assistant"}
-    body |= {"model": "m", "content": list(content), "stop_sequence": None}
-    return {**body, "usage": {"input_tokens": 3, "output_tokens": 4}, **members}
 
 
 @pytest.mark.parametrize(("stop", "chat", "responses", "gemini"), _CLAUDE_STOPS)
@@ -295,15 +264,15 @@ def test_trap_39_stops_of_anthropic(
     """
     text = {"type": "text", "text": "Well"}
     for target, word in ((CHAT, chat), (RESPONSES, responses), (GEMINI, gemini)):
-        events, translator = stream(CLAUDE, target, claude_stream(_TEXT, stop=stop))
-        body, reply = whole(CLAUDE, target, _claude_body(text, stop_reason=stop))
-        assert _ending(target, events) == _ending(target, [body]) == word
-        told = _told(reply.losses, "stop_reason")
-        assert told == _told(translator.losses, "stop_reason")
+        events, translator = stream(CLAUDE, target, claude_stream(TEXT, stop=stop))
+        body, reply = whole(CLAUDE, target, claude_body(text, stop_reason=stop))
+        assert ending(target, events) == ending(target, [body]) == word
+        losses = told(reply.losses, "stop_reason")
+        assert losses == told(translator.losses, "stop_reason")
         if stop in ("end_turn", "max_tokens") or word in ("CONTINUATION", "OTHER"):
-            assert told == []
+            assert losses == []
         else:
-            assert told == [("choices[0].stop", "approximated")]
+            assert losses == [("choices[0].stop", "approximated")]
 
 
 @pytest.mark.parametrize("stop", ["refusal", "pause_turn", "brand_new_reason"])
@@ -314,9 +283,9 @@ def test_trap_39_a_pending_call_is_not_discarded(target: str, stop: str) -> None
     Fails when calls are given only for the stop word `tool_use`.
     """
     block = {"type": "tool_use", "id": "toolu_7", "name": "dig", "input": {"depth": 3}}
-    body = _claude_body(block, stop_reason=stop)
+    body = claude_body(block, stop_reason=stop)
     for given in (
-        streamed(CLAUDE, target, claude_stream(_TOOL, stop=stop)),
+        streamed(CLAUDE, target, claude_stream(TOOL, stop=stop)),
         whole(CLAUDE, target, body)[0],
     ):
         assert "dig" in str(given)
@@ -332,8 +301,8 @@ def test_trap_39_a_refusal_without_a_word_is_no_empty_success() -> None:
     words |= {CLAUDE: "refusal", GEMINI: "SAFETY"}
     for target, word in words.items():
         events, _ = stream(CLAUDE, target, claude_stream(stop="refusal"))
-        body, _ = whole(CLAUDE, target, _claude_body(stop_reason="refusal"))
-        assert _ending(target, events) == _ending(target, [body]) == word
+        body, _ = whole(CLAUDE, target, claude_body(stop_reason="refusal"))
+        assert ending(target, events) == ending(target, [body]) == word
 
 
 @pytest.mark.parametrize(
@@ -359,7 +328,7 @@ def test_trap_39_stops_of_gemini(finish: str, chat: str, claude: str) -> None:
             GEMINI, target, gemini_stream([{"text": "Well"}], finish=finish)
         )
         body, _ = whole(GEMINI, target, {"candidates": [candidate]})
-        assert _ending(target, events) == _ending(target, [body]) == word
+        assert ending(target, events) == ending(target, [body]) == word
 
 
 def test_trap_39_a_blocked_prompt_is_no_empty_success() -> None:
@@ -373,8 +342,8 @@ def test_trap_39_a_blocked_prompt_is_no_empty_success() -> None:
     for target, word in words.items():
         events, _ = stream(GEMINI, target, frames(blocked))
         body, _ = whole(GEMINI, target, blocked)
-        assert _ending(target, events) == word
-        assert _ending(target, [body]) == word
+        assert ending(target, events) == word
+        assert ending(target, [body]) == word
 
 
 @pytest.mark.parametrize(
@@ -398,198 +367,5 @@ def test_trap_39_stops_of_chat(
     given: Object = {"id": "c", "created": 5, "model": "m", "choices": [choice]}
     for target, word in ((RESPONSES, responses), (CLAUDE, claude), (GEMINI, gemini)):
         parts = chat_stream({"content": "Well"}, finish=finish)
-        assert _ending(target, stream(CHAT, target, parts)[0]) == word
-        assert _ending(target, [whole(CHAT, target, given)[0]]) == word
-
-
-# --- 40: limits of output ------------------------------------------------------------
-
-_ASKED: Object = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
-
-
-def _limit(body: Object) -> Any:
-    names = ("max_tokens", "max_completion_tokens", "max_output_tokens")
-    inner = body.get("generationConfig", {}).get("maxOutputTokens")
-    found = [body[name] for name in names if name in body]
-    assert len(found) <= 1, "two limits"
-    return found[0] if found else inner
-
-
-@pytest.mark.parametrize("name", ["max_tokens", "max_completion_tokens"])
-@pytest.mark.parametrize("target", ALL)
-def test_trap_40_both_names_of_the_limit_count(target: str, name: str) -> None:
-    """`max_tokens` and `max_completion_tokens` are one limit, the newer name first.
-
-    Fails at the number when one name is ignored or a default takes its place.
-    """
-    body, call = ask(CHAT, target, {**_ASKED, name: 77})
-    assert _limit(body) == 77
-    assert _told(call.losses, "max_tokens") == []
-    if target != CHAT:
-        both_names = {"max_tokens": 5, "max_completion_tokens": 77}
-        assert _limit(ask(CHAT, target, {**_ASKED, **both_names})[0]) == 77
-
-
-def test_trap_40_the_limit_goes_by_the_name_that_the_server_knows() -> None:
-    """A server of Chat's dialect gets the name that its profile says.
-
-    Fails when one name is hard-coded.
-    """
-    for name in ("max_tokens", "max_completion_tokens"):
-        body, _ = ask(CHAT, CHAT, {**_ASKED, name: 77}, profile="deepseek")
-        assert body.get("max_tokens") == 77
-        assert "max_completion_tokens" not in body
-    claude = {**_ASKED, "max_tokens": 77}
-    assert ask(CLAUDE, CHAT, claude)[0]["max_completion_tokens"] == 77
-
-
-@pytest.mark.parametrize("source", [CHAT, RESPONSES, GEMINI])
-def test_trap_40_no_limit_of_our_own_in_silence(source: str) -> None:
-    """Nobody who can do without a limit is given one; Anthropic must have one, and is
-    told of as a default.
-
-    Fails at `None` when a hidden 1024, 2048 or 4096 is sent; at the loss when the
-    default is not told.
-    """
-    asked: Object = {"input": "Hi", "model": "m"} if source == RESPONSES else _ASKED
-    if source == GEMINI:
-        asked = {"contents": [{"role": "user", "parts": [{"text": "Hi"}]}]}
-    for target in (CHAT, RESPONSES, GEMINI):
-        assert _limit(ask(source, target, asked, model="m")[0]) is None
-    body, call = ask(source, CLAUDE, asked, model="m")
-    assert body["max_tokens"] >= 8192
-    assert _told(call.losses, "max_tokens") == [("max_tokens", "defaulted")]
-
-
-def _limited(source: str) -> tuple[bytes, Object]:
-    """An answer that ran into its limit, as a stream and whole."""
-    if source == CHAT:
-        message = {"role": "assistant", "content": "Once"}
-        choice = {"index": 0, "message": message, "finish_reason": "length"}
-        body: Object = {"id": "c", "created": 5, "model": "m", "choices": [choice]}
-        return chat_stream({"content": "Once"}, finish="length"), body
-    if source == CLAUDE:
-        text = {"type": "text", "text": "Once"}
-        parts = claude_stream(
-            (_TEXT[0], {"type": "text_delta", "text": "Once"}), stop="max_tokens"
-        )
-        return parts, _claude_body(text, stop_reason="max_tokens")
-    if source == GEMINI:
-        content = {"role": "model", "parts": [{"text": "Once"}]}
-        candidate = {"content": content, "finishReason": "MAX_TOKENS", "index": 0}
-        parts = gemini_stream([{"text": "Once"}], finish="MAX_TOKENS")
-        return parts, {"candidates": [candidate]}
-    item = {**SAID, "status": "incomplete"}
-    why = {"incomplete_details": {"reason": "max_output_tokens"}}
-    parts = responses_stream(output=[item], end="incomplete", **why)
-    return parts, objects(parts)[-1]["response"]
-
-
-@pytest.mark.parametrize("source", ALL)
-def test_trap_40_a_limit_is_never_told_as_success(source: str) -> None:
-    """An answer that ran into its limit says so in every dialect.
-
-    Fails at the word when a truncated answer ends like a complete one.
-    """
-    words: dict[str, Any] = {CHAT: "length", RESPONSES: _CUT}
-    words |= {CLAUDE: "max_tokens", GEMINI: "MAX_TOKENS"}
-    parts, body = _limited(source)
-    for target, word in words.items():
-        assert _ending(target, stream(source, target, parts)[0]) == word
-        if source != target:
-            assert _ending(target, [whole(source, target, body)[0]]) == word
-
-
-# --- 41: structured output by a tool -------------------------------------------------
-
-_PERSON: Object = {
-    "type": "object",
-    "properties": {"name": {"type": "string"}},
-    "required": ["name"],
-    "additionalProperties": False,
-}
-
-
-def _shaped(**members: Any) -> EncodedRequest:
-    """A request for JSON to a model that can only be forced to call a tool."""
-    form = {"type": "json_schema", "json_schema": {"name": "p", "schema": _PERSON}}
-    asked = {**_ASKED, "response_format": form, **members}
-    _, call = ask(CHAT, CLAUDE, asked, model="claude-3-5-haiku-latest")
-    return call
-
-
-def _emulated(call: EncodedRequest) -> tuple[bytes, Object]:
-    name = call.context.json_tool
-    assert name is not None
-    block: Object = {"type": "tool_use", "id": "toolu_8", "name": name, "input": {}}
-    parts = claude_stream(
-        (
-            block,
-            {"type": "input_json_delta", "partial_json": '{"name": '},
-            {"type": "input_json_delta", "partial_json": '"Ada"}'},
-        ),
-        stop="tool_use",
-    )
-    whole_block = {**block, "input": {"name": "Ada"}}
-    return parts, _claude_body(whole_block, stop_reason="tool_use")
-
-
-def test_trap_41_the_emulating_tool_does_not_leak() -> None:
-    """Structured output that was emulated by a forced tool comes back as text with a
-    normal end.
-
-    Fails at `tool_calls` and the finish when the call is not unwrapped, at the losses
-    when the emulation is not told.
-    """
-    call = _shaped()
-    assert ("output", "emulated") in _told(call.losses, "output.format")
-    parts, body = _emulated(call)
-    held = both(CLAUDE, CHAT, parts, body, context=call.context)
-    assert (held["content"], held["tool_calls"]) == ('{"name": "Ada"}', [])
-    assert held["finish_reason"] == "stop"
-
-
-def test_trap_41_a_cut_answer_stays_cut() -> None:
-    """Emulated output that ran into the limit is not a complete one.
-
-    Fails when unwrapping sets the stop word unconditionally.
-    """
-    call = _shaped()
-    parts, _ = _emulated(call)
-    cut = parts.replace(b'"\\"Ada\\"}"', b'"\\"A"').replace(
-        b'"stop_reason": "tool_use"', b'"stop_reason": "max_tokens"'
-    )
-    held = streamed(CLAUDE, CHAT, cut, context=call.context)
-    assert (held["content"], held["finish_reason"]) == ('{"name": "A', "length")
-
-
-def test_trap_41_only_the_emulating_tool_is_unwrapped() -> None:
-    """The client's own tools stay calls, and an answer in words stays words.
-
-    Fails when any call, or every answer, is unwrapped.
-    """
-    tool = {"type": "function", "function": {"name": "dig", "parameters": {}}}
-    call = _shaped(tools=[tool])
-    body = _claude_body({**_TOOL[0], "input": {"depth": 3}}, stop_reason="tool_use")
-    parts = claude_stream(_TOOL, stop="tool_use")
-    held = both(CLAUDE, CHAT, parts, body, context=call.context)
-    assert [one["function"]["name"] for one in held["tool_calls"]] == ["dig"]
-    assert (held["content"], held["finish_reason"]) == ("", "tool_calls")
-    words = _claude_body({"type": "text", "text": "Well"}, stop_reason="end_turn")
-    held = both(CLAUDE, CHAT, claude_stream(_TEXT), words, context=call.context)
-    assert (held["content"], held["finish_reason"]) == ("Well", "stop")
-
-
-def test_trap_41_without_the_emulation_the_same_name_is_a_call() -> None:
-    """A tool of the client's that happens to have the emulating tool's name is its own.
-
-    Fails when unwrapping goes by the name alone, without the request's context.
-    """
-    name = _shaped().context.json_tool
-    tool = {"type": "function", "function": {"name": name, "parameters": {}}}
-    _, call = ask(CHAT, CLAUDE, {**_ASKED, "tools": [tool]})
-    block: Object = {"type": "tool_use", "id": "toolu_8", "name": name, "input": {}}
-    held = streamed(
-        CLAUDE, CHAT, claude_stream((block,), stop="tool_use"), context=call.context
-    )
-    assert [one["function"]["name"] for one in held["tool_calls"]] == [name]
+        assert ending(target, stream(CHAT, target, parts)[0]) == word
+        assert ending(target, [whole(CHAT, target, given)[0]]) == word

@@ -41,9 +41,26 @@ MAX_LEARNED: Final = 128
 _LEARNABLE = re.compile(r'[^"\\\x00-\x1f]{0,128}\Z')
 """What msgspec takes as the name of a field, and no longer than names are."""
 
-_encoder = msgspec.json.Encoder()
-encode = _encoder.encode
-"""Anything msgspec can encode, as compact JSON."""
+_encode = msgspec.json.Encoder().encode
+
+
+def encode(value: Any) -> bytes:
+    """Anything msgspec can encode, as compact JSON; a lone surrogate is U+FFFD."""
+    try:
+        return _encode(value)
+    except UnicodeEncodeError:
+        return _encode(_unicode(value))
+
+
+def _unicode(value: Any) -> Any:
+    """`value` with all its texts made Unicode."""
+    if isinstance(value, str):
+        return _utf8(value).decode("utf-8")
+    if isinstance(value, dict):
+        return {_unicode(key): _unicode(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_unicode(inner) for inner in value]
+    return value
 
 
 class Wire(Struct, forbid_unknown_fields=True, dict=True, kw_only=True):

@@ -89,6 +89,8 @@ def with_legal_call_ids(
     stay equal. With `unique` an id that a later turn uses again is told apart by the
     turn; a result belongs to the nearest call before it.
     """
+    if _ids_are_legal(messages, rule, limit, unique):
+        return messages
     current: dict[str, str] = {}
     taken: set[str] = set()
     changed = False
@@ -115,6 +117,24 @@ def with_legal_call_ids(
             parts.append(part)
         mapped.append(replace(message, parts=tuple(parts)))
     return tuple(mapped) if changed else messages
+
+
+def _ids_are_legal(
+    messages: tuple[Message, ...], rule: str, limit: int, unique: bool
+) -> bool:
+    """Whether nothing is to be mapped, which is the rule."""
+    seen: set[str] = set()
+    for message in messages:
+        for part in message.parts:
+            if not isinstance(part, (ToolCallPart, ToolResultPart)):
+                continue
+            known = part.call_id in seen
+            if known and unique and isinstance(part, ToolCallPart):
+                return False
+            if not known and legal_call_id(part.call_id, rule, limit) != part.call_id:
+                return False
+            seen.add(part.call_id)
+    return True
 
 
 def legal_names(
@@ -209,6 +229,8 @@ def answered(
     Raises:
         UnsupportedFeature: By the policy.
     """
+    if _all_answered(messages):
+        return messages
     open_calls: dict[str, str] = {}
     served = served_calls(messages)
     settled: list[Message] = []
@@ -243,6 +265,26 @@ def answered(
         settled[behind_last:behind_last] = _made_up(open_calls, losses)
         changed = True
     return tuple(settled) if changed else messages
+
+
+def _all_answered(messages: tuple[Message, ...]) -> bool:
+    """Whether nothing is to be settled, which is the rule."""
+    open_calls: set[str] = set()
+    before = ""
+    for message in messages:
+        calling = message.role == "assistant"
+        if calling and open_calls and before != "assistant":
+            return False
+        before = message.role
+        for part in message.parts:
+            if isinstance(part, ToolCallPart):
+                if calling:
+                    open_calls.add(part.call_id)
+            elif isinstance(part, ToolResultPart):
+                if part.call_id not in open_calls:
+                    return False
+                open_calls.remove(part.call_id)
+    return not open_calls or before == "assistant"
 
 
 def served_calls(messages: Iterable[Message]) -> set[str]:

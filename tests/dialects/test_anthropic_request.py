@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from msgspec import Raw
 from msgspec.structs import replace
 
@@ -1579,6 +1579,21 @@ def test_changed_search_results_are_text() -> None:
     assert body["messages"][0]["content"] == [{"type": "text", "text": "redacted"}]
 
 
+def test_changed_parts_are_written_as_they_are() -> None:
+    found = decoded({**HI, "system": "s"})
+    mark = CacheMark("5m", {"ttl": Raw(b"null")})
+    marked = tuple(
+        replace(m, parts=(replace(m.parts[0], cache=mark),)) for m in found.messages
+    )
+    hosted = Tool(kind="server", name="x")
+    body = encoded(replace(found, messages=marked, tools=(hosted,), parallel=False))
+    block = {"type": "text", "cache_control": {"type": "ephemeral", "ttl": "5m"}}
+    assert body["system"] == [{**block, "text": "s"}]
+    assert body["messages"][0]["content"] == [{**block, "text": "Hi"}]
+    assert "tools" not in body
+    assert body["tool_choice"] == {"type": "auto", "disable_parallel_tool_use": True}
+
+
 def test_parts_that_fit_no_block_are_left_out() -> None:
     parts: tuple[Part, ...] = (
         RefusalPart("no"),
@@ -1614,6 +1629,7 @@ def test_counting() -> None:
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("dialect", [None, "openai-chat", "openai-responses", "gemini"])
 def test_what_differs_was_told(dialect: str | None, model: str) -> None:
+    @settings(max_examples=50)
     @given(strategies.requests(dialect))
     def law(asked: Request) -> None:
         target = aim(model, policy=LENIENT)

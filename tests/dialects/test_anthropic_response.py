@@ -93,7 +93,7 @@ EXACT: tuple[Any, ...] = (
     {"content": []},
     {**PLAIN, "id": None, "model": None, "usage": None, "content": None},
     {**PLAIN, "type": "x_new", "role": "user", "stop_details": None, "container": None},
-    {**PLAIN, "id": 5, "stop_reason": 5, "stop_sequence": {}, "content": "odd"},
+    {**PLAIN, "id": 5, "stop_reason": 5, "stop_sequence": {}},
     {**PLAIN, "stop_reason": None, "x": 1, "context_management": {"applied_edits": []}},
     {**PLAIN, "stop_reason": "x_new", "container": {"id": "c"}},
     {**PLAIN, "stop_reason": "compaction"},
@@ -143,6 +143,7 @@ EXACT: tuple[Any, ...] = (
             {"type": "tool_use", "id": None, "name": "f", "input": [1]},
             {"type": "server_tool_use", "id": "s", "name": "n", "input": {"a": 1}},
             {"type": "web_search_tool_result", "tool_use_id": "s", "content": []},
+            {"type": "web_search_tool_result", "content": []},
             {"type": "image", "source": {"type": "url", "url": "u"}},
             {"type": "x_new"},
             {"type": 5},
@@ -199,7 +200,17 @@ def test_results_are_no_answers() -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"[]", b"{}", b'{"x":1}', b'{"content":[5]}', b"\xff", b"{" * 3000]
+    "body",
+    [
+        b"",
+        b"[]",
+        b"{}",
+        b'{"x":1}',
+        b'{"content":[5]}',
+        b'{"content":"a"}',
+        b"\xff",
+        b"{" * 3000,
+    ],
 )
 def test_garbage_is_a_bad_upstream(body: bytes) -> None:
     with pytest.raises(RemoteProtocolError) as caught:

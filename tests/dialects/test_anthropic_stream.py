@@ -57,6 +57,7 @@ from llmwire.messages import (
     TextPart,
     TokenLogprob,
     ToolCallPart,
+    Url,
     Usage,
 )
 from llmwire.sse import Frame, FrameDecoder
@@ -513,7 +514,7 @@ def test_media_in_an_answer() -> None:
     assert blocks(events, "anthropic")[0]["content_block"] == json.loads(block)
     events = [PartStart(0, growing), PartEnd(0, final=part)]
     assert blocks(events, "anthropic")[0]["content_block"] == json.loads(block)
-    linked = MediaPart(kind="image", source=Base64("AAAA"))
+    linked = MediaPart(kind="image", source=Url("u"))
     assert blocks([PartStart(0, linked)], "anthropic")
     assert not blocks([PartStart(0, linked), MediaDelta(0, "x"), PartEnd(0)])
 
@@ -566,6 +567,39 @@ def test_blocks_at_odds_with_their_indices() -> None:
     assert violations(opened(0, text), opened(1, text), closed(0), closed(1)) == {
         "interleaved-block": 1
     }
+
+
+def test_blocks_after_the_stop_reason() -> None:
+    text = '{"type":"text","text":""}'
+    _, reader = reading(wire(START, FINISH, opened(0, text), closed(0), STOP))
+    assert reader.violations == {"block-after-stop": 1}
+    assert violations(opened(0, text), closed(0), opened(0, text), closed(0)) == {
+        "reused-index": 1
+    }
+
+
+def test_deltas_that_say_nothing() -> None:
+    kinds = ("text", "input_json", "thinking", "signature", "citations")
+    assert [
+        type(event)
+        for kind in kinds
+        for event in between(
+            opened(0, '{"type":"text","text":""}'),
+            delta(0, f'{{"type":"{kind}_delta"}}'),
+        )
+        if not isinstance(event, (PartStart, PartEnd, UsageUpdate))
+    ] == [ArgumentsDelta]
+    found = between(
+        opened(0, '{"type":"x_new"}'), delta(0, '{"type":"text_delta"}'), closed(0)
+    )
+    assert found[-1] == PartEnd(
+        0,
+        final=OpaquePart(
+            dialect="anthropic", kind="x_new", raw=Raw(b'{"type":"x_new"}')
+        ),
+    )
+    late = delta(5, '{"type":"signature_delta","signature":"a"}')
+    assert violations(late, closed(5)) == {"unopened-block": 1}
 
 
 def test_strangers_of_blocks_and_deltas() -> None:
@@ -874,7 +908,7 @@ def test_late_signatures_are_thoughts_of_their_own() -> None:
     values = [
         one["delta"]["signature"] for one in found if "signature_delta" in str(one)
     ]
-    assert values == ["v", "v", sealed("gemini", "w", "prev"), sealed("gemini", "w")]
+    assert values == ["v", "v", sealed("gemini", "w"), sealed("gemini", "w")]
     check(reading(write([BEGUN, *events, *ENDED]))[0])
 
 

@@ -174,8 +174,8 @@ def test_trap_13_thoughts_and_texts_are_told_apart_by_the_flag() -> None:
     """
     pair = gemini(
         {"text": "Hm.", "thought": True, "thoughtSignature": "QQ=="},
-        {"text": "Six", "thought": False, "thoughtSignature": "Qg=="},
         {"text": "So.", "thought": True},
+        {"text": "Six", "thought": False, "thoughtSignature": "Qg=="},
         {"text": " past.", "thought": False},
     )
     held = both(GEMINI, CHAT, *pair)
@@ -351,8 +351,8 @@ def test_trap_16_adaptive_thinking_is_not_ignored(server: str) -> None:
         ("xhigh", "groq", "high"),
         ("max", "compatible", "high"),
         ("minimal", "mistral", "high"),
-        ("xhigh", "deepseek", "max"),
-        ("medium", "deepseek", "high"),
+        ("xhigh", "deepseek", "high"),
+        ("medium", "deepseek", "low"),
         ("xhigh", "openrouter", "xhigh"),
     ],
 )

@@ -286,6 +286,8 @@ def fit_thought(
     client's own dialect, or goes to servers that take plain thoughts.
     """
     losses = target.losses
+    if part.text == "":
+        losses.default("reasoning.text", f"{path}.text", "nothing was said")
     signature = part.signature
     foreign = part.extras is not None and ORIGIN in part.extras
     if signature is not None and not _seal.fits(signature, NAME, model, target.tag):

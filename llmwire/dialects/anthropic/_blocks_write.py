@@ -145,9 +145,7 @@ def _write_media(part: MediaPart) -> Members | None:
 
 def _write_reasoning(part: ReasoningPart) -> Members | None:
     value = signature_value(part)
-    if part.redacted:
-        if value is None:
-            return None
+    if part.redacted and value is not None:
         return add_extras({"type": "redacted_thinking", "data": value}, part.extras)
     members: Members = {"type": "thinking", "thinking": reasoning_text(part)}
     if value is not None:

@@ -70,8 +70,8 @@ def decode_response(body: bytes, source: ResponseSource) -> Response:
         raise LimitExceeded(what, status=502)
     try:
         wire = _response.decode(body)
-        named = {"content", "stop_reason"} & wire.extras.keys()
-        if wire.content is UNSET and wire.stop_reason is UNSET and not named:
+        silent = wire.content is UNSET and wire.stop_reason is UNSET
+        if silent or "content" in wire.extras:
             raise RemoteProtocolError("expected a message with `content`", path="$")
         return _read(wire, source)
     except RemoteProtocolError as error:

@@ -149,8 +149,6 @@ class BlockCore:
         self._hot_type = COLD
 
     def _grow(self, block: Block, text: str) -> bytes:
-        if not text:
-            return b""
         block.wrote = True
         return block.prefix + encode(text) + SUFFIX
 
@@ -173,6 +171,8 @@ class BlockCore:
         open no part for it.
         """
         block = Block(-1, ReasoningPart())
+        if place == "here":
+            self._last = None
         shown = "" if place == "here" else value
         members: Members = {"type": "thinking", "thinking": "", "signature": shown}
         out = self._open(block, members, "thinking")

@@ -18,6 +18,7 @@ Rules, by the names in `violations`:
 - `block-after-stop`: a block starts after the stop reason; it is part of the answer.
 - `interleaved-block`: a block starts while another is open; both go on.
 - `unopened-block`: a delta for no block opens one; a stop for no block is nothing.
+- `late-delta`: a signature or a citation for a block that has ended, which takes it.
 - `mismatched-delta`: a delta that its block cannot take opens a block that can.
 - `unclosed-block`: blocks open at the end are closed.
 - `missing-start`: blocks before `message_start`; the message begins with them.

@@ -303,6 +303,8 @@ class BlockReader:
         kinds, take, member = _taken(type(delta))
         if slot is None and isinstance(delta, _LATE):
             slot = self._ended.get(wire.index)
+            if slot is not None:
+                self._tracker.violation("late-delta")
         if slot is None or not issubclass(slot.kind, (*kinds, OpaquePart)):
             slot = self._reopened(wire.index, slot, kinds[0])
             if slot is None:

@@ -488,6 +488,9 @@ class _History:
         self, role: str, wires: list[Any], turn: Turn, contents: list[Any]
     ) -> None:
         """One more content; one without parts would be refused."""
+        if wires and not self._empty and len(turn.messages) == 1:
+            contents.append({"parts": wires, "role": role})
+            return
         silent = self._silent(turn)
         if not wires and self._losses.emulates("message.empty"):
             if self._empty:
@@ -516,6 +519,8 @@ class _History:
         self._empty.clear()
 
     def _foreign_part(self, part: Part, path: str) -> Members | Raw | None:
+        if type(part) is TextPart and part.text and part == TextPart(text=part.text):
+            return {"text": part.text}  # what most parts are
         if isinstance(part, ReasoningPart):
             return self._thought(part, path)
         if isinstance(part, ToolResultPart):

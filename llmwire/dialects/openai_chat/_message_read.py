@@ -23,6 +23,7 @@ from llmwire._json import (
     nested,
     strangers,
 )
+from llmwire._parts import whole_arguments
 from llmwire.dialects.openai_chat._content_read import plain_wire, read_element
 from llmwire.dialects.openai_chat._notes import (
     ARGUMENTS,
@@ -92,13 +93,15 @@ def read_spoken(
             kept.extras["audio"] = wire.audio
     calls = wire.tool_calls
     if calls:
-        parts += [read_call(call, mint) for call in calls]
+        read = [read_call(call, mint) for call in calls]
+        parts += map(_settled, read) if answer else read
     elif not isinstance(calls, UnsetType):
         kept.empty("tool_calls", calls)
     if wire.function_call is None:
         kept.empty("function_call", None)
     elif not isinstance(wire.function_call, UnsetType):
-        parts.append(_read_legacy(wire.function_call, mint))
+        legacy = _read_legacy(wire.function_call, mint)
+        parts.append(_settled(legacy) if answer else legacy)
     if wire.annotations is not UNSET:
         _read_annotations(wire.annotations, parts, kept)
     if wire.name is not UNSET and not kept.empty("name", wire.name):
@@ -257,6 +260,14 @@ def _simple_call(wire: ToolCall) -> ToolCallPart | None:
 
 
 # --- calls -------------------------------------------------------------------------
+
+
+def _settled(part: Part) -> Part:
+    """A call of an answer: incomplete where its arguments are no JSON value."""
+    if not isinstance(part, ToolCallPart) or part.kind != "function":
+        return part
+    whole = whole_arguments(part.arguments)
+    return part if whole else replace(part, incomplete=True)
 
 
 def read_call(wire: ToolCall, mint: Mint) -> Part:

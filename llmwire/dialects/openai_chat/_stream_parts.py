@@ -272,7 +272,7 @@ class PartWriter:
             return self._write_detail(part, event)
         if part.grown and event.summary != part.segment:
             text = "\n\n" + text
-            reason = "segments are joined by a blank line"
+            reason = "thinking is one text"
             self.to.losses.approximate("reasoning.segments", part.place, reason)
         if part.texts is not None:
             part.texts.append(text)
@@ -481,6 +481,9 @@ class PartWriter:
     def _end_thought(self, part: Piece) -> bytes:
         if part.field == DETAILS and not part.shown:
             return self.frames.frame(part.choice, {DETAILS: [self._entry(part)]})
+        if part.segment is not None and not part.shown:
+            reason = "thinking is one text"
+            self.to.losses.approximate("reasoning.segments", part.place, reason)
         if part.field == "content" and not part.shown:
             element = {"type": "thinking", "thinking": []}
             return self.frames.frame(part.choice, {"content": [element]})

@@ -1215,6 +1215,21 @@ def test_instructions() -> None:
     }
 
 
+def test_empty_turns_are_merged_with_their_neighbours() -> None:
+    body, told = sent(request(turn("user"), turn("user", TextPart("a"))))
+    assert len(body["messages"]) == 1
+    assert ("message.empty", "messages[0]", "dropped") in told
+
+
+def test_schemas_without_end() -> None:
+    deep = b"true"
+    for _ in range(120):
+        deep = b'{"items":' + deep + b"}"
+    output = OutputFormat(kind="json_schema", schema=Raw(deep))
+    written = sent(request(output=output))[0]["output_config"]["format"]["schema"]
+    assert written == json.loads(deep)
+
+
 def test_nothing_but_instructions() -> None:
     body, told = sent(request(turn("system", TextPart("a"))))
     assert body["messages"][0]["content"][0]["text"] == "(empty)"

@@ -142,6 +142,7 @@ EXACT: tuple[Any, ...] = (
             {"type": "tool_use", "id": "t", "input": {}},
             {"type": "tool_use", "id": None, "name": "f", "input": [1]},
             {"type": "server_tool_use", "id": "s", "name": "n", "input": {"a": 1}},
+            {"type": "server_tool_use", "name": "n", "input": {}},
             {"type": "web_search_tool_result", "tool_use_id": "s", "content": []},
             {"type": "web_search_tool_result", "content": []},
             {"type": "image", "source": {"type": "url", "url": "u"}},
@@ -406,6 +407,8 @@ def test_what_has_no_block_is_told() -> None:
         ),
         TextPart(""),
         TextPart("", signature=signature),
+        TextPart("b"),
+        TextPart("", signature=signature),
         RefusalPart("no"),
         RefusalPart(""),
         MediaPart(kind="image", source=Base64("AA")),
@@ -423,6 +426,8 @@ def test_what_has_no_block_is_told() -> None:
             "signature": _seal.seal(signature, "prev"),
         },
         {"type": "thinking", "thinking": "", "signature": _seal.seal(signature)},
+        {"type": "text", "text": "b"},
+        {"type": "thinking", "thinking": "", "signature": behind},
         {"type": "text", "text": "no"},
     ]
     assert told == {

@@ -407,6 +407,12 @@ def test_the_split_of_cache_writes_stands_while_it_fits() -> None:
         Usage(fresh=3, cache_write=30, cache_write_long=20)
     )
     assert normed(reading(write(events))[0]) == normed(events)
+    odd = START.replace('"output_tokens":1', '"x":1')
+    odd = odd.replace('"x":1', '"x":1,"y":2')
+    more = FINISH.replace('"output_tokens":9', '"y":3')
+    assert read(odd, more, STOP)[-3] == UsageUpdate(
+        Usage(fresh=3, extras={"x": Raw(b"1"), "y": Raw(b"3")})
+    )
     other = split.replace("20}", "40}").replace("30,", "50,")
     end = FINISH.replace('"output_tokens":9', other)
     events = read(start, end, STOP)
@@ -580,15 +586,13 @@ def test_blocks_after_the_stop_reason() -> None:
 
 def test_deltas_that_say_nothing() -> None:
     kinds = ("text", "input_json", "thinking", "signature", "citations")
-    assert [
+    found = [
         type(event)
         for kind in kinds
-        for event in between(
-            opened(0, '{"type":"text","text":""}'),
-            delta(0, f'{{"type":"{kind}_delta"}}'),
-        )
-        if not isinstance(event, (PartStart, PartEnd, UsageUpdate))
-    ] == [ArgumentsDelta]
+        for event in read(START, delta(0, f'{{"type":"{kind}_delta"}}'), FINISH, STOP)
+        if "Delta" in type(event).__name__
+    ]
+    assert found == [ArgumentsDelta]
     found = between(
         opened(0, '{"type":"x_new"}'), delta(0, '{"type":"text_delta"}'), closed(0)
     )

@@ -20,6 +20,7 @@ from tests.dialects.responses_pair import (
     LOOSE,
     OWN,
     encoded,
+    foreign,
     http,
     objects,
     read,
@@ -270,8 +271,6 @@ def test_requests_to_count() -> None:
     sent = DIALECT.encode_count_request(request, target())
     assert sent.path == "/v1/responses/input_tokens"
     assert json.loads(sent.body) == body
-    from tests.dialects.responses_pair import foreign
-
     sent = DIALECT.encode_count_request(foreign(read({"input": "Hi"})), target())
     assert set(json.loads(sent.body)) == {"input"}
 

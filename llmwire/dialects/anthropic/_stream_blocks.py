@@ -358,8 +358,7 @@ class BlockWriter(BlockCore):
 
     def _on_part_end(self, event: PartEnd) -> bytes:
         block = self._current(event.index)
-        if block is None:
-            return b""
+        assert block is not None  # the sequencer ends what it has started
         incomplete = event.status == "incomplete"
         final = event.final
         out = b""

@@ -64,6 +64,7 @@ class Answer:
         "calls",
         "citations",
         "ended",
+        "gap",
         "index",
         "ours",
         "parts",
@@ -87,6 +88,8 @@ class Answer:
         """Characters of its text so far."""
         self.thoughts = 0
         self.ours = False
+        self.gap = False
+        """A blank line stands before the next thought."""
         """The state of a thought was written in an entry of our own format."""
         self.refusals = 0
         self.shown = False

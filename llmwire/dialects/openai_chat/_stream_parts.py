@@ -276,8 +276,9 @@ class PartWriter:
             self.to.losses.approximate("reasoning.segments", part.place, reason)
         if part.texts is not None:
             part.texts.append(text)
-        if not part.grown and part.number and (not self.to.native or part.choice.ours):
+        if not part.grown and part.number and (not self.to.native or part.choice.gap):
             text = "\n\n" + text
+            part.choice.gap = False
         part.grown = True
         part.segment = event.summary
         return part.before + encode_text(text) + part.behind
@@ -366,7 +367,7 @@ class PartWriter:
         ours = signature.origin != NAME
         again = not ours or not to.native or (choice.ours and part.number > 0)
         text = bool(words) and again
-        choice.ours = choice.ours or ours
+        choice.ours, choice.gap = choice.ours or ours, ours
         entry = own_entry(thought, value, part.number, text)
         if text and is_detail(thought):
             [entry] = native_entries(thought)

@@ -143,6 +143,8 @@ class Writer(Parts):
                 )
         if self._done:
             return b""
+        if self._start is None and type(event) in _LATE:
+            self._begin(MessageStart())
         if self._sequencer is None or type(event) in _UNSEQUENCED:
             written = self._write(event)
         else:
@@ -183,8 +185,6 @@ class Writer(Parts):
         writer = _WRITERS.get(type(event))
         if writer is None:
             return b""
-        if self._start is None and type(event) not in _EARLY:
-            self._begin(MessageStart())
         due = self._write_head(event)
         self._signed = bool(due)
         if self._pending is not None and not self._continues(event):
@@ -548,7 +548,6 @@ class Writer(Parts):
         return self._close_media(opened, incomplete, event.final)
 
 
-_EARLY: Final = (MessageStart, Ping, StreamError)
 _UNSEQUENCED: Final = frozenset(
     {MessageStart, ServiceTier, UsageUpdate, Ping, StreamEnd, StreamError}
 )
@@ -575,3 +574,5 @@ _WRITERS: Final[dict[type, Callable[[Writer, Any], bytes]]] = {
     StreamError: Writer._on_error,
     StreamEnd: Writer._on_stream_end,
 }
+_LATE: Final = frozenset(_WRITERS) - {MessageStart, Ping, StreamError}
+"""Events of a message that has begun."""

@@ -174,7 +174,12 @@ def inside(word: str, at: int = 0, **members: Any) -> dict[str, Any]:
 
 def message(text: str | None = "Hi", **members: Any) -> dict[str, Any]:
     """A message item; without text it has no content."""
-    said = {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
+    said: dict[str, Any] = {
+        "type": "output_text",
+        "text": text,
+        "annotations": [],
+        "logprobs": [],
+    }
     return {
         "id": "msg_1",
         "type": "message",

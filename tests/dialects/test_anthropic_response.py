@@ -418,6 +418,7 @@ def test_what_has_no_block_is_told() -> None:
         ToolResultPart(call_id="c"),
         extras={"y": Raw(b"1")},
     )
+    behind = _seal.seal(signature, "prev")
     assert body["content"] == [
         {"type": "text", "text": "a"},
         {

@@ -586,13 +586,13 @@ def test_blocks_after_the_stop_reason() -> None:
 
 def test_deltas_that_say_nothing() -> None:
     kinds = ("text", "input_json", "thinking", "signature", "citations")
-    found = [
+    kinds_of = [
         type(event)
         for kind in kinds
         for event in read(START, delta(0, f'{{"type":"{kind}_delta"}}'), FINISH, STOP)
         if "Delta" in type(event).__name__
     ]
-    assert found == [ArgumentsDelta]
+    assert kinds_of == [ArgumentsDelta]
     found = between(
         opened(0, '{"type":"x_new"}'), delta(0, '{"type":"text_delta"}'), closed(0)
     )

@@ -158,7 +158,9 @@ def test_any_order_of_events_is_taken(dialect: str | None, framing: str) -> None
         if framing == "messages":
             lines = wire.splitlines(keepends=True)
             wire = b"".join(b"data: " + line + b"\n" for line in lines)
-        assert not events_of(wire)[1]
+        violations = events_of(wire)[1]
+        # A native item's final form may be another item: that is the sentence's.
+        assert not violations or dialect == OWN
 
     law()
 

@@ -600,7 +600,7 @@ def test_media() -> None:
     }
     assert "mime" not in content(replace(pdf, source=PlainText("hi"), detail="odd"))
     for kind in ("audio", "video"):
-        part = MediaPart(kind=kind, mime="audio/wav", source=Base64(PNG))  # type: ignore[arg-type]  # a Literal by construction
+        part = MediaPart(kind=kind, mime="audio/wav", source=Base64(PNG))
         assert content(part) is None
         with pytest.raises(UnsupportedFeature):
             written(_asked(part))

@@ -11,7 +11,7 @@ import base64
 import json
 from typing import Any
 
-from tests.traps import CHAT, CLAUDE, GEMINI, RESPONSES, Object, stream, whole
+from tests.traps import CHAT, CLAUDE, RESPONSES, Object, stream, whole
 
 __all__ = ("both", "read_stream", "read_whole", "sealed", "streamed")
 

@@ -127,7 +127,9 @@ def test_trap_12_the_dummy_stands_only_where_the_history_is_foreign() -> None:
     assert (path, "reasoning.signature", "approximated") in _told(made.losses)
 
 
-@pytest.mark.parametrize(("model", "more"), [("gemini-2.5-flash", False), (THIRD, True)])
+@pytest.mark.parametrize(
+    ("model", "more"), [("gemini-2.5-flash", False), (THIRD, True)]
+)
 def test_trap_12_no_dummy_where_none_is_needed(model: str, more: bool) -> None:
     """Models before Gemini 3 need no signature, nor do steps of turns that are over.
 

@@ -319,16 +319,22 @@ def test_trap_39_a_refusal_without_a_word_is_no_empty_success() -> None:
 def test_trap_39_stops_of_gemini(finish: str, chat: str, claude: str) -> None:
     """Safety stops are no ends.
 
-    Fails at the word when one of Gemini's reasons collapses to `stop`.
+    Fails at the word when one of Gemini's reasons collapses to `stop`, at the losses
+    when the nearest word is taken in silence.
     """
     content = {"role": "model", "parts": [{"text": "Well"}]}
     candidate = {"content": content, "finishReason": finish, "index": 0}
     for target, word in ((CHAT, chat), (CLAUDE, claude)):
-        events, _ = stream(
+        events, translator = stream(
             GEMINI, target, gemini_stream([{"text": "Well"}], finish=finish)
         )
-        body, _ = whole(GEMINI, target, {"candidates": [candidate]})
+        body, reply = whole(GEMINI, target, {"candidates": [candidate]})
         assert ending(target, events) == ending(target, [body]) == word
+        exact = word in ("content_filter", "length", "max_tokens", "pause_turn")
+        if not exact or (finish, target) == ("RECITATION", CHAT):
+            place = [("choices[0].stop", "approximated")]
+            assert told(translator.losses, "stop_reason") == place
+            assert told(reply.losses, "stop_reason") == place
 
 
 def test_trap_39_a_blocked_prompt_is_no_empty_success() -> None:

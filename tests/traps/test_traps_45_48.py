@@ -54,7 +54,7 @@ def _marked() -> Object:
         "model": "m",
         "max_tokens": 99,
         "system": [{"type": "text", "text": "Rules.", "cache_control": LONG}],
-        "tools": [{"name": "dig", "input_schema": SCHEMA, "cache_control": SHORT}],
+        "tools": [{"name": "dig", "input_schema": SCHEMA, "cache_control": LONG}],
         "messages": [
             {
                 "role": "user",
@@ -146,7 +146,11 @@ def test_trap_46_the_time_to_live_is_a_fact_about_the_server() -> None:
     """
     body, call = ask(CLAUDE, CLAUDE, _marked(), profile="anthropic-compatible")
     assert body["system"][0]["cache_control"] == SHORT
-    assert _marks(call.losses, "approximated") == ["messages[0].parts[0].cache.ttl"]
+    assert body["tools"][0]["cache_control"] == SHORT
+    assert _marks(call.losses, "approximated") == [
+        "messages[0].parts[0].cache.ttl",
+        "tools[0].cache.ttl",
+    ]
     assert _marks(call.losses, "dropped") == []
     body, call = ask(CLAUDE, CLAUDE, _marked(), profile="anthropic")
     assert body["system"][0]["cache_control"] == LONG

@@ -49,6 +49,7 @@ from tests.traps import (
     responses_stream,
     stream,
 )
+from tests.traps.books import Books
 from tests.traps.reading import read_stream
 
 ALL = (CHAT, RESPONSES, CLAUDE, GEMINI)
@@ -267,6 +268,25 @@ def test_trap_61_no_shuffle_gives_an_illegal_stream(
     Fails in the strict client at the frame that is out of place.
     """
     _legal(target, _encoded(target, (*events, StreamEnd())))
+
+
+def test_trap_61_a_late_signature_waits_for_its_turn() -> None:
+    """A signature that comes while another item is open is told behind that item: one
+    item follows another.
+
+    Fails in `Books`, or at the order of stops, when its item is written inside the one
+    that is open.
+    """
+    late = (*SENTENCE[:3], *SENTENCE[4:6], SENTENCE[3], *SENTENCE[6:], StreamEnd())
+    data = _encoded(RESPONSES, late)
+    _legal(RESPONSES, data)
+    books = Books()
+    for event in objects(data):
+        books.take(event)
+    kinds = [item["type"] for item in books.done.values()]
+    assert kinds[:3] == ["reasoning", "message", "reasoning"]
+    assert books.done[2]["encrypted_content"]
+    assert "Hi." in str(_legal(CLAUDE, _encoded(CLAUDE, late)))
 
 
 def test_trap_61_a_call_that_was_cut_is_not_to_be_run() -> None:

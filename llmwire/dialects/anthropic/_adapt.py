@@ -78,7 +78,7 @@ def adapt(request: Request, target: RequestTarget) -> Adapted:
     )
     request = _only_known(request, fitting)
     max_tokens = fit_max_tokens(request, target, native)
-    reasoning = fit_reasoning(request, target, max_tokens, native)
+    reasoning = fit_reasoning(request, target, max_tokens, fitting.keeps_extras)
     tools, custom = fit_tools(request, fitting)
     output, json_tool, instruction = fit_output(request, fitting, tools)
     choice, parallel = fit_choice(request, fitting, tools, json_tool is not None)
@@ -130,10 +130,10 @@ def _version(request: Request, target: RequestTarget, native: bool) -> str:
 def _only_known(request: Request, fitting: Fitting) -> Request:
     """`request` without the members that this dialect does not have."""
     losses, rejects = fitting.losses, fitting.profile.rejects
-    _drop_absent(request, losses)
+    drop_absent(request, losses)
     native = fitting.native
     extras = request.extras
-    if not native or fitting.profile.closed:
+    if not fitting.keeps_extras:
         losses.drop_extras(extras, "")
         extras = None
     betas = request.betas
@@ -175,7 +175,8 @@ _ABSENT: Final = {
 """Members that have no counterpart, and their features."""
 
 
-def _drop_absent(request: Request, losses: LossRecorder) -> None:
+def drop_absent(request: Request, losses: LossRecorder) -> None:
+    """Say what of `request` no body of this dialect holds."""
     reason = "the dialect has no such member"
     for name, feature in _ABSENT.items():
         if getattr(request, name) is not None:

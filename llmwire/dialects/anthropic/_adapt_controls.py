@@ -45,7 +45,7 @@ def fit_max_tokens(request: Request, target: RequestTarget, native: bool) -> int
 
 
 def fit_reasoning(
-    request: Request, target: RequestTarget, max_tokens: int, native: bool
+    request: Request, target: RequestTarget, max_tokens: int, keeps_extras: bool
 ) -> Reasoning | None:
     """How to think, in the words of the model."""
     wanted = request.reasoning
@@ -53,7 +53,7 @@ def fit_reasoning(
     if wanted is None:
         return None
     extras = wanted.extras
-    if not native or profile.closed:
+    if not keeps_extras:
         losses.drop_extras(extras, "reasoning")
         extras = None
     if wanted.summary is not None:

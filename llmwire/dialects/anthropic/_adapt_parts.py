@@ -70,6 +70,15 @@ class Fitting(Struct, frozen=True, kw_only=True):
         """Facts about the server."""
         return self.target.profile
 
+    @property
+    def keeps_extras(self) -> bool:
+        """Members that are not modelled go back: a client of this dialect sent them.
+
+        The vendor, who rejects what it does not know, knows its own clients' members.
+        """
+        profile = self.profile
+        return self.native and (not profile.closed or profile.name == NAME)
+
     def cache(self, mark: CacheMark | None, path: str) -> CacheMark | None:
         """The mark in the words of this dialect."""
         if mark is None:

@@ -68,7 +68,7 @@ def _fit_tool(tool: Tool, name: str, path: str, fitting: Fitting) -> Tool:
     if name != tool.name:
         losses.emulate("tool.name", f"{path}.name", "a name that is legal here")
     extras = tool.extras
-    if not fitting.native or fitting.profile.closed:
+    if not fitting.keeps_extras:
         losses.drop_extras(extras, path)
         extras = None
     cache = fitting.cache(tool.cache, path)
@@ -232,7 +232,7 @@ def fit_output(
     output, losses, profile = request.output, fitting.losses, fitting.profile
     if output is None:
         return None, None, None
-    if not fitting.native or profile.closed:
+    if not fitting.keeps_extras:
         losses.drop_extras(output.extras, "output")
     if output.kind == "text":
         losses.emulate("output.format", "output", "text is the only other shape")

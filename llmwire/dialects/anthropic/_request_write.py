@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from llmwire._json import encode
 from llmwire.dialects import Encoded, RequestTarget
-from llmwire.dialects.anthropic._adapt import Adapted, adapt
+from llmwire.dialects.anthropic._adapt import Adapted, adapt, drop_absent
 from llmwire.dialects.anthropic._adapt_turns import without_foreign
 from llmwire.dialects.anthropic._blocks_write import Members
 from llmwire.dialects.anthropic._paths import COUNT, MESSAGES
@@ -70,13 +70,20 @@ def encode_count_request(request: Request, target: RequestTarget) -> HTTPRequest
 
 
 def _exact(request: Request, target: RequestTarget) -> bool:
-    return request.dialect == NAME and target.profile.name == NAME
+    """The vendor's own client to the vendor, and nothing was put in that no client
+    of this dialect can say."""
+    if request.dialect != NAME or target.profile.name != NAME:
+        return False
+    choice = request.tool_choice
+    usual = choice is None or (choice.mode != "validated" and choice.kind != "allowed")
+    return usual and not any(tool.kind == "custom" for tool in request.tools)
 
 
 def _settled(request: Request, target: RequestTarget) -> Adapted:
     model = target.model or request.model
     request = replace(request, model=model) if model != request.model else request
     if _exact(request, target):
+        drop_absent(request, target.losses)
         return Adapted(request=without_foreign(request, target))
     return adapt(request, target)
 

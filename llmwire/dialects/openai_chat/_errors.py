@@ -14,8 +14,7 @@ from typing import Any, Final
 
 from msgspec import Raw
 
-from llmwire._json import decode_any
-from llmwire.dialects.openai_chat._text import encode_text
+from llmwire._json import decode_any, encode
 from llmwire.errors import RemoteProtocolError
 from llmwire.http import Headers, HTTPReply
 from llmwire.messages import APIError, ErrorKind
@@ -185,7 +184,7 @@ def _message(members: Mapping[str, Any], inner: Any) -> str:
                 return text
             if isinstance(text, list | dict) and text:
                 return _details(text)
-    return encode_text(inner if inner else members).decode()[:_EXCERPT]
+    return encode(inner if inner else members).decode()[:_EXCERPT]
 
 
 def _details(value: Any) -> str:
@@ -197,7 +196,7 @@ def _details(value: Any) -> str:
             place = item.get("loc")
             place = ".".join(map(str, place)) if isinstance(place, list) else ""
             texts.append(f"{place}: {item['msg']}" if place else item["msg"])
-    return "; ".join(texts) or encode_text(value).decode()[:_EXCERPT]
+    return "; ".join(texts) or encode(value).decode()[:_EXCERPT]
 
 
 def _words(members: Mapping[str, Any]) -> str:
@@ -359,7 +358,7 @@ def envelope(error: APIError) -> bytes:
         "param": error.param,
         "code": error.code if error.dialect == NAME and error.code else code,
     }
-    return encode_text({"error": inner})
+    return encode({"error": inner})
 
 
 def encode_error(error: APIError) -> HTTPReply:

@@ -9,7 +9,7 @@ from msgspec import UNSET, Raw, UnsetType
 from llmwire._json import Schema, Wire, encode
 from llmwire.dialects import ModelInfo, ModelList, Route
 from llmwire.dialects.openai_chat._request_read import decode_request
-from llmwire.dialects.openai_chat._text import encode_text, validated
+from llmwire.dialects.openai_chat._text import validated
 from llmwire.dialects.openai_chat._writing import NAME
 from llmwire.errors import RemoteProtocolError
 from llmwire.http import Headers, HTTPRequest
@@ -116,12 +116,12 @@ def _written(model: ModelInfo) -> Any:
 def encode_models(models: ModelList) -> bytes:
     """Write a list of models."""
     data = [_written(model) for model in models.models]
-    return encode_text({"object": "list", "data": data})
+    return encode({"object": "list", "data": data})
 
 
 def encode_model(model: ModelInfo) -> bytes:
     """Write one model."""
-    return encode_text(_written(model))
+    return encode(_written(model))
 
 
 def decode_count_request(http: HTTPRequest, limits: Limits) -> Request:

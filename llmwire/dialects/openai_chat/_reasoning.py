@@ -279,7 +279,8 @@ def own_entry(
     )
     if part.redacted:
         return {"type": ENCRYPTED, "data": value, **format, "index": index}
-    entry: dict[str, Any] = {"type": SUMMARY if part.summary else TEXT}
+    summed = bool(part.summary) or SUMMARIZED in (part.extras or {})
+    entry: dict[str, Any] = {"type": SUMMARY if summed else TEXT}
     if text and reasoning_text(part):
         entry["summary" if part.summary else "text"] = reasoning_text(part)
     return {**entry, "signature": value, **format, "index": index}

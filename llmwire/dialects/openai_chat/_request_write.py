@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from msgspec import Raw
 
-from llmwire._json import level
+from llmwire._json import encode, level
 from llmwire._turns import answered, legal_names, with_legal_call_ids
 from llmwire.dialects import Encoded, RequestTarget
 from llmwire.dialects.openai_chat._effort import write_reasoning
@@ -24,7 +24,6 @@ from llmwire.dialects.openai_chat._request_read import (
     STOP,
     USER,
 )
-from llmwire.dialects.openai_chat._text import encode_text
 from llmwire.dialects.openai_chat._tools import (
     WEB_SEARCH,
     write_choice,
@@ -113,7 +112,7 @@ class _Writer:
         self._write_rest()
         self._report_rest()
         self._write_extras()
-        body = encode_text(out)
+        body = encode(out)
         accept = "text/event-stream" if request.stream else "application/json"
         headers = (("content-type", "application/json"), ("accept", accept))
         return Encoded(

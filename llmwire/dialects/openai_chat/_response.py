@@ -30,7 +30,7 @@ from llmwire.dialects.openai_chat._notes import FIELD, Kept, absent, noted, said
 from llmwire.dialects.openai_chat._pieces_write import Members
 from llmwire.dialects.openai_chat._reasoning import FIELDS
 from llmwire.dialects.openai_chat._stop import stop_of, write_stop
-from llmwire.dialects.openai_chat._text import encode_text, validated
+from llmwire.dialects.openai_chat._text import validated
 from llmwire.dialects.openai_chat._usage import read_usage, write_usage
 from llmwire.dialects.openai_chat._wire import Answer, AnswerChoice
 from llmwire.dialects.openai_chat._writing import NAME, Writing
@@ -325,7 +325,7 @@ def encode_response(response: Response, target: ReplyTarget) -> bytes:
         root[name] = value if kept else root.get(name, value)
     if not native:
         target.losses.drop_extras(response.extras, "")
-    return encode_text(root)
+    return encode(root)
 
 
 def created_at(native: float | None, given: float | None) -> float:

@@ -98,8 +98,12 @@ class ChoiceState:
         self._thought_key: object = None
         self.thought: list[str] = []
         """The raw text of the open thought, in pieces."""
+        self._plain = False
+        """The open thought began in a plain field."""
+        self._count = 0
+        """Thoughts so far."""
         self._ours = False
-        """The last thought of a plain field was one of ours."""
+        """An entry of ours has come."""
         self._last_text = -1
         self._last_refusal = -1
         self._last_thought = -1
@@ -301,8 +305,8 @@ class ChoiceState:
     def _grow_plain(self, text: str, field: str) -> None:
         if self._ours:
             # Where ours say several thoughts in one field, a blank line parts them.
-            text = text.removeprefix("\n\n")
-            self._ours = False
+            fresh = self._thought < 0 or self._thought_key != ("plain", field)
+            text = text.removeprefix("\n\n") if fresh else text
         self._open_thought(("plain", field), field, {})
         self._grow_thought(text)
 
@@ -325,6 +329,8 @@ class ChoiceState:
         self.spoke = True
         self._thought = self._last_thought = index
         self._thought_key = key
+        self._plain = isinstance(key, tuple) and key[0] == "plain"
+        self._count += 1
         self.thought = []
         self._strangers.start(index, part.extras)
 
@@ -346,6 +352,7 @@ class ChoiceState:
             return
         key = ("entry", entry.key)
         entry = self._unrepeated(entry, key)
+        self._ours = self._ours or entry.ours
         if self._thought >= 0 and self._thought_key == key:
             self._grow_entry(entry, field)
         else:
@@ -368,26 +375,25 @@ class ChoiceState:
     def _unrepeated(self, entry: Entry, key: object) -> Entry:
         """A signed entry that belongs to the open thought, without what was said.
 
-        Some servers say the whole thought again beside its signature; where the text
-        came in a plain field, ours say the signature only.
+        Some servers say the whole thought again beside its signature. Where the text
+        came in a plain field ours say the signature, under the number of the thought.
         """
-        plain = isinstance(self._thought_key, tuple) and self._thought_key[0] == "plain"
-        if self._thought < 0 or not (plain or self._thought_key == key):
+        if self._thought < 0 or not (self._plain or self._thought_key == key):
             return entry
         if entry.opened is None or entry.opened.redacted or entry.encrypted:
             return entry
-        said = "".join(self.thought)
-        if entry.ours and plain:
-            said = said.removeprefix("\n\n")
-        elif not entry.text:
-            return entry
-        text = entry.text or ""
-        if not said or not (said == text[: len(said)] or (entry.ours and not text)):
+        said, text = "".join(self.thought), entry.text or ""
+        if entry.ours:
+            alone = said.removeprefix("\n\n")
+            if not said or not self._plain or not said.endswith(text):
+                return entry
+            if entry.key == self._count - 1 and text in ("", said, alone):
+                self._thought_key = key
+            return replace(entry, text=None)
+        if not said or not text.startswith(said):
             return entry
         self._thought_key = key
-        self._ours = entry.ours
-        if text and not entry.ours:
-            self._tracker.violation("repeated-thinking")
+        self._tracker.violation("repeated-thinking")
         self._grow_thought(text[len(said) :])
         return replace(entry, text=None)
 
@@ -495,8 +501,6 @@ class ChoiceState:
             place = self._last_refusal
         elif name == "content":
             place = self._last_grown if self._last_grown >= 0 else self._last_text
-            if place < 0:
-                place = self._thought
         else:
             place = self._last_thought
         if place >= 0:

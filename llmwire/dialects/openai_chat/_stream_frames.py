@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from llmwire.dialects.openai_chat._text import encode_text
+from llmwire._json import encode
 from llmwire.messages import (
     Part,
     ReasoningPart,
@@ -66,6 +66,7 @@ class Answer:
         "ended",
         "gap",
         "index",
+        "mused",
         "ours",
         "parts",
         "phase",
@@ -88,9 +89,11 @@ class Answer:
         """Characters of its text so far."""
         self.thoughts = 0
         self.ours = False
+        """The state of a thought was written in an entry of our own format."""
+        self.mused = False
+        """Some thinking was said in a plain field."""
         self.gap = False
         """A blank line stands before the next thought."""
-        """The state of a thought was written in an entry of our own format."""
         self.refusals = 0
         self.shown = False
         self.ended = False
@@ -106,7 +109,7 @@ class Frames:
 
     def make_head(self, parts: Iterable[Piece]) -> None:
         """Build the bytes before the choices, after `members` changed."""
-        head = one_line(encode_text(self.members)[:-1])
+        head = one_line(encode(self.members)[:-1])
         self._head = b"data: " + head + b',"choices":['
         for part in parts:
             if part.before:
@@ -130,7 +133,7 @@ class Frames:
                 "refusal": None,
             }
             first = self.frame(choice, role)
-        body = encode_text(
+        body = encode(
             {
                 **more,
                 "index": choice.index,
@@ -146,7 +149,7 @@ class Frames:
         """A frame without choices."""
         if not members:
             return self._head + b"]" + self._foot
-        tail = one_line(encode_text(members)[1:])
+        tail = one_line(encode(members)[1:])
         return self._head + b"]," + tail + b"\n\n"
 
     def show(self, choice: Answer) -> bytes:

@@ -31,7 +31,6 @@ from llmwire.dialects.openai_chat._reasoning import (
     state_value,
 )
 from llmwire.dialects.openai_chat._stream_frames import Answer, Frames, Piece, ordered
-from llmwire.dialects.openai_chat._text import encode_text
 from llmwire.dialects.openai_chat._writing import NAME, Writing
 from llmwire.events import (
     ArgumentsDelta,
@@ -107,10 +106,7 @@ class PartWriter:
         if not text:
             return b""
         part.choice.size += len(text)
-        try:
-            return part.before + encode(text) + part.behind
-        except UnicodeEncodeError:
-            return part.before + encode_text(text) + part.behind
+        return part.before + encode(text) + part.behind
 
     def _open_text(self, part: Piece, index: int) -> bytes:
         choice = part.choice
@@ -276,12 +272,13 @@ class PartWriter:
             self.to.losses.approximate("reasoning.segments", part.place, reason)
         if part.texts is not None:
             part.texts.append(text)
-        if not part.grown and part.number and (not self.to.native or part.choice.gap):
+        choice = part.choice
+        if not part.grown and (choice.gap if self.to.native else choice.mused):
             text = "\n\n" + text
-            part.choice.gap = False
+        choice.gap, choice.mused = False, True
         part.grown = True
         part.segment = event.summary
-        return part.before + encode_text(text) + part.behind
+        return part.before + encode(text) + part.behind
 
     def _write_detail(self, part: Piece, event: ReasoningDelta) -> bytes:
         member = "text" if event.summary is None else "summary"
@@ -307,10 +304,7 @@ class PartWriter:
         if not isinstance(part.part, ToolCallPart):
             return b""
         part.grown = True
-        try:
-            return part.before + encode(event.text) + part.behind
-        except UnicodeEncodeError:
-            return part.before + encode_text(event.text) + part.behind
+        return part.before + encode(event.text) + part.behind
 
     def _grow_media(self, event: MediaDelta) -> bytes:
         part = self._part(event.index)
@@ -367,10 +361,12 @@ class PartWriter:
         ours = signature.origin != NAME
         again = not ours or not to.native or (choice.ours and part.number > 0)
         text = bool(words) and again
-        choice.ours, choice.gap = choice.ours or ours, ours
+        choice.ours, choice.gap = choice.ours or ours, ours and bool(words)
         entry = own_entry(thought, value, part.number, text)
-        if text and is_detail(thought):
+        if is_detail(thought) and not ours:
             [entry] = native_entries(thought)
+        elif "index" in (thought.extras or {}):
+            entry["index"] = level(thought.extras)["index"]
         return self.frames.frame(choice, {DETAILS: [entry]})
 
     def _sign_detail(self, part: Piece, signature: Signature) -> bytes:
@@ -409,8 +405,9 @@ class PartWriter:
         if isinstance(part.part, RefusalPart):
             name = "refusal"
         elif isinstance(part.part, ReasoningPart):
-            name = noted(part.part.extras, FIELD) or ""
-            if not self.to.native or name not in FIELDS:
+            field = noted(part.part.extras, FIELD) or ""
+            name = field if field in FIELDS else "content"
+            if not self.to.native:
                 place = f"{part.place}.logprobs"
                 self.to.losses.drop("logprobs", place, "thinking has none")
                 return b""

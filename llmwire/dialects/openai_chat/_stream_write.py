@@ -260,11 +260,12 @@ class ChatWriter:
         out = b""
         if not self._choices:
             self._choice(0)
+        some = any(choice.ended for choice in self._choices.values())
         for choice in self._choices.values():
-            if not choice.ended:
-                out += self._send_message_end(
-                    MessageEnd("end", "stop", choice=choice.index)
-                )
+            # One of which there was nothing but a stranger never began.
+            if not choice.ended and (choice.parts or not some):
+                end = MessageEnd("end", "stop", choice=choice.index)
+                out += self._send_message_end(end)
         self._done = True
         if self._usage is not None and self._target.include_usage:
             usage = write_usage(self._usage, self._to.losses, native=self._to.native)

@@ -1,10 +1,7 @@
-"""Bytes and text at the edge of the codec: valid UTF-8 in, valid JSON out."""
+"""Bytes at the edge of the codec: only valid UTF-8 comes in."""
 
 from __future__ import annotations
 
-from typing import Any
-
-from llmwire._json import encode
 from llmwire.errors import RemoteProtocolError
 
 
@@ -21,22 +18,3 @@ def validated(body: bytes) -> bytes:
             what = f"invalid UTF-8 at byte {error.start}"
             raise RemoteProtocolError(what) from None
     return body
-
-
-def encode_text(value: Any) -> bytes:
-    """`value` as JSON; a lone surrogate, which JSON text cannot hold, is U+FFFD."""
-    try:
-        return encode(value)
-    except UnicodeEncodeError:
-        return encode(_repaired(value))
-
-
-def _repaired(value: Any) -> Any:
-    if isinstance(value, str):
-        units = value.encode("utf-16-le", "surrogatepass")
-        return units.decode("utf-16-le", "replace")
-    if isinstance(value, dict):
-        return {_repaired(key): _repaired(member) for key, member in value.items()}
-    if isinstance(value, list | tuple):
-        return [_repaired(item) for item in value]
-    return value

@@ -245,7 +245,7 @@ def read_segments(raws: list[Raw], kind: str) -> tuple[tuple[str, ...], bool]:
 def read_call(
     item: _wire.FunctionCall | _wire.CustomCall, *, answer: bool, group: int | None
 ) -> ToolCallPart:
-    """A call that the client runs."""
+    """A call that the client runs; its id is empty where there is none."""
     extras = _names.strangers(item) if item.extras else {}
     if item.id is None:
         extras["id"] = NULL
@@ -256,6 +256,13 @@ def read_call(
     if item.caller is not UNSET:
         extras["caller"] = item.caller
     form: list[str] = []
+    call_id = item.call_id
+    if not isinstance(call_id, str) or not call_id:
+        if call_id is UNSET:
+            form.append("call_id")
+        else:
+            extras["call_id"] = Raw(_json.encode(call_id))
+        call_id = ""
     custom = isinstance(item, _wire.CustomCall)
     text = item.input if isinstance(item, _wire.CustomCall) else item.arguments
     incomplete = _status(item.status, extras, form, present=answer)
@@ -264,7 +271,7 @@ def read_call(
     return ToolCallPart(
         id=given(item.id),
         group=group,
-        call_id=item.call_id,
+        call_id=call_id,
         name=item.name,
         arguments=text,
         kind="custom" if custom else "function",

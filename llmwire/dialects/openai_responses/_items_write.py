@@ -186,7 +186,9 @@ def write_call(
     told = way.answer and (way.native or not custom)
     broken = _broken(way, part) and (way.native or not custom)
     write_status(written, broken, told, extras)
-    written["call_id"] = call_id
+    # An id that the server did not give was minted by the reader.
+    if is_written(True, "call_id", _names.form(extras), extras):
+        written["call_id"] = call_id
     written["name"] = name
     written["input" if custom else "arguments"] = part.arguments
     merge(written, extras)

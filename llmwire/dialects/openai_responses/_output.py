@@ -46,6 +46,7 @@ class OutputWriter:
         self._seed = seed
         self._path = path
         self._minted = 0
+        self._call_ids: set[str] = set()
 
     def write(self, parts: Sequence[Part]) -> list[Object | Raw]:
         """The items that `parts` are on the wire."""
@@ -159,6 +160,10 @@ class OutputWriter:
         if self._way.native:
             return part.call_id, part.id
         call_id = legal_call_id(part.call_id, "any", 64)
+        if call_id in self._call_ids:
+            # Clients tell the calls of an answer apart by their ids.
+            call_id = "tc_" + digest("call", part.call_id, len(self._call_ids))
+        self._call_ids.add(call_id)
         return call_id, items.call_item_id(call_id, part.kind)
 
     def report_call(self, part: ToolCallPart, place: str) -> None:
@@ -173,11 +178,6 @@ class OutputWriter:
             reason = "calls with free text have no status"
             losses.drop("part.incomplete", f"{place}.incomplete", reason)
 
-    def another_call(self, part: ToolCallPart, ordinal: int) -> tuple[str, str]:
-        """The ids of a call whose own id another call has."""
-        call_id = "tc_" + digest("call", part.call_id, ordinal)
-        return call_id, items.call_item_id(call_id, part.kind)
-
     def _call(self, part: ToolCallPart, place: str) -> list[Object | Raw]:
         way = self._way
         written: list[Object | Raw] = []
@@ -187,7 +187,7 @@ class OutputWriter:
         self.report_call(part, place)
         blank = part.kind == "function" and not part.arguments.strip()
         if blank and not way.native:
-            part = replace(part, arguments="{}")
+            part = replace(part, arguments=part.arguments + "{}")
         call = items.write_call(part, way, id, call_id=call_id, name=part.name)
         return [*written, call]
 

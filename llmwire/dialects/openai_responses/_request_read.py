@@ -266,6 +266,9 @@ def _read_thought(item: _wire.Thought, at: int) -> Part:
 
 
 def _read_call(item: _wire.FunctionCall | _wire.CustomCall, at: int) -> Part:
+    if not item.call_id:
+        what = "Object missing required field `call_id`"
+        raise RemoteProtocolError(what, path=f"$.input[{at}]")
     return items.read_call(item, answer=False, group=None)
 
 

@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from msgspec import Raw
+from msgspec.structs import replace
 
 from llmwire import _json
-from llmwire._ids import digest, mint
+from llmwire._ids import digest, mint, mint_call
 from llmwire._json import NULL
 from llmwire.dialects import ReplyTarget, ResponseSource
 from llmwire.dialects.openai_responses import _content_read, _items_read, _names, _wire
@@ -36,6 +37,7 @@ from llmwire.messages import (
     Part,
     RefusalPart,
     Response,
+    ToolCallPart,
 )
 
 SKELETON: Final[Object] = {
@@ -101,6 +103,7 @@ def decode_response(body: bytes, source: ResponseSource) -> Response:
     parts: list[Part] = []
     for group, raw in enumerate(output):
         parts += read_output_item(raw, group, source)
+    _mint_call_ids(parts, source.seed)
     known = ResponseObject(members)
     choice = _read_choice(known, tuple(parts))
     return Response(
@@ -113,6 +116,15 @@ def decode_response(body: bytes, source: ResponseSource) -> Response:
         dialect=NAME,
         extras=_root_extras(known, output),
     )
+
+
+def _mint_call_ids(parts: list[Part], seed: str) -> None:
+    """Give ids to the calls that came without."""
+    ordinal = 0
+    for at, part in enumerate(parts):
+        if isinstance(part, ToolCallPart) and not part.call_id:
+            parts[at] = replace(part, call_id=mint_call(seed, ordinal))
+            ordinal += 1
 
 
 def _at_server(error: RemoteProtocolError) -> RemoteProtocolError:

@@ -107,6 +107,8 @@ class Items:
 
     def _open(self, part: Part) -> int:
         self._said.add(type(part))
+        if isinstance(part, ToolCallPart) and not part.call_id:
+            part = replace(part, call_id=self._tracker.call_id(None))
         return self._tracker.open(part)
 
     def _slot(self, wire: Any, word: str) -> Slot:

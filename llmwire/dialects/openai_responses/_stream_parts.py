@@ -63,7 +63,6 @@ class Parts(Frames):
         self._choice: int | None = None
         self._end: MessageEnd | None = None
         self._shown: list[Part] = []
-        self._call_ids: set[str] = set()
 
     # Parts
 
@@ -397,9 +396,6 @@ class Parts(Frames):
             due = self._carry(part, opened.signature, "next")
             opened.carried, opened.signature = opened.signature, None
         call_id, id = self._ids.call_ids(part, opened.path)
-        if not self._way.native and call_id in self._call_ids:
-            call_id, id = self._ids.another_call(part, len(self._parts))
-        self._call_ids.add(call_id)
         opened.id = id or items.call_item_id(call_id, part.kind)
         part = opened.part = replace(part, call_id=call_id, signature=None)
         empty = replace(part, arguments="", extras=opened.own_extras())

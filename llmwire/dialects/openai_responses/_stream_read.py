@@ -407,18 +407,17 @@ class Reader(Items):
             self._tracker.emit(CitationDelta(content.index, citation))
 
     def _on_text_done(self, wire: _wire.OutputTextDone) -> None:
-        if not wire.text and not wire.logprobs:
-            return
-        slot = self._slots.get(wire.output_index)
-        if slot is not None and slot.done:
-            return
-        content = self._said_in(wire, TextPart(""))
-        self._finish_text(content, wire.text)
+        self._finish_said(wire, wire.text, TextPart(""))
 
     def _on_refusal_done(self, wire: _wire.RefusalDone) -> None:
+        self._finish_said(wire, wire.refusal, RefusalPart(""))
+
+    def _finish_said(self, wire: Any, text: str | None, blank: Part) -> None:
         slot = self._slots.get(wire.output_index)
-        if wire.refusal and not (slot is not None and slot.done):
-            self._finish_text(self._said_in(wire, RefusalPart("")), wire.refusal)
+        if not text or (slot is not None and slot.done):
+            return
+        content = None if slot is None else content_at(slot, wire.content_index)
+        self._finish_text(content or self._said_in(wire, blank), text)
 
     def _thought(self, wire: Any) -> Slot | None:
         slot = self._slot(wire, "reasoning")

@@ -63,7 +63,7 @@ _SILENT: Final = frozenset(
     }
 )
 """Modelled members of items and parts: null says nothing."""
-_SPELLED: Final = ("id", "summary", "content")
+_SPELLED: Final = ("id", "call_id", "summary", "content")
 """Kept of whole items to give them back as they came; deltas say it in streams."""
 
 
@@ -182,13 +182,11 @@ _BLANKS: Final[Mapping[str, Mapping[str, Any]]] = {
     "reasoning": {"type": "reasoning", "summary": []},
     "function_call": {
         "type": "function_call",
-        "call_id": "",
         "name": "",
         "arguments": "",
     },
     "custom_tool_call": {
         "type": "custom_tool_call",
-        "call_id": "",
         "name": "",
         "input": "",
     },
@@ -200,8 +198,6 @@ def blank_item(word: str, id: Any) -> dict[str, Any]:
     blank = dict(_BLANKS[word])
     if isinstance(id, str):
         blank["id"] = id
-        if "call_id" in blank:
-            blank["call_id"] = id
     return blank
 
 

@@ -77,6 +77,7 @@ from llmwire.messages import (
     RefusalPart,
     ServerToolCallPart,
     ServerToolResultPart,
+    Signature,
     TextPart,
     ToolCallPart,
     Usage,
@@ -120,6 +121,8 @@ class Writer(Parts):
         self._tier: str | None = None
         self._usage: Usage | None = None
         self._sequencer: Sequencer | None = None
+        self._late: list[tuple[Part, Signature]] = []
+        """Signatures that came late, while another item was open."""
         self._hot = NOWHERE
         self._hot_open: Open | None = None
 
@@ -162,7 +165,7 @@ class Writer(Parts):
         """Find the part whose deltas may take the hot path."""
         sequencer = self._sequencer
         index: int | None
-        if self._done:
+        if self._done or self._news:
             index, opened = None, None
         elif sequencer is not None:
             index = sequencer.streaming
@@ -189,6 +192,8 @@ class Writer(Parts):
         self._signed = bool(due)
         if self._pending is not None and not self._continues(event):
             due += self._finish_message()
+        if self._late:
+            due += self._write_late()
         return due + writer(self, event)
 
     def _write_head(self, event: Event) -> bytes:
@@ -353,7 +358,7 @@ class Writer(Parts):
         for index, opened in list(self._parts.items()):
             if not opened.done:
                 due += self._on_part_end(PartEnd(index, "incomplete"))
-        return due + self._finish_message()
+        return due + self._finish_message() + self._write_late()
 
     def _ended(self, event: MessageEnd) -> Choice:
         return Choice(
@@ -449,8 +454,22 @@ class Writer(Parts):
         reason = "it came after the end of its part: told in an item of its own"
         place = f"{opened.path}.signature"
         self._way.losses.approximate("reasoning.signature", place, reason)
-        thought = isinstance(opened.part, ReasoningPart)
-        return self._carry(opened.part, event.signature, "here" if thought else "prev")
+        self._late.append((opened.part, event.signature))
+        return self._write_late()
+
+    def _write_late(self) -> bytes:
+        """Signatures that came late, once no item is open where one follows another."""
+        if self._sequencer is not None and any(
+            not opened.done and opened.output != NOWHERE
+            for opened in self._parts.values()
+        ):
+            return b""
+        late, self._late = self._late, []
+        due = b""
+        for part, signature in late:
+            thought = isinstance(part, ReasoningPart)
+            due += self._carry(part, signature, "here" if thought else "prev")
+        return due
 
     def _on_citation(self, event: CitationDelta) -> bytes:
         opened = self._parts.get(event.index)

@@ -122,8 +122,10 @@ def _irreproducible(
     form: list[str] = []
     for name, raw in members.items():
         told = written.get(name)
-        if told == values[name] and isinstance(told, bool) == isinstance(
-            values[name], bool
+        if (
+            name in written
+            and told == values[name]
+            and isinstance(told, bool) == isinstance(values[name], bool)
         ):
             continue
         key = _json.escaped(name)

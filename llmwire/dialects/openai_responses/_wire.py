@@ -107,10 +107,10 @@ class Thought(Wire, tag_field="type", tag="reasoning"):
     format: Maybe = UNSET
 
 
-class FunctionCall(Wire, tag_field="type", tag="function_call"):
+class FunctionCall(Wire, kw_only=True, tag_field="type", tag="function_call"):
     """A call that the client runs."""
 
-    call_id: str
+    call_id: Text = UNSET
     name: str
     arguments: str
     id: Text = UNSET
@@ -129,10 +129,10 @@ class FunctionOutput(Wire, tag_field="type", tag="function_call_output"):
     name: Text = UNSET
 
 
-class CustomCall(Wire, tag_field="type", tag="custom_tool_call"):
+class CustomCall(Wire, kw_only=True, tag_field="type", tag="custom_tool_call"):
     """A call with free text as input."""
 
-    call_id: str
+    call_id: Text = UNSET
     name: str
     input: str
     id: Text = UNSET

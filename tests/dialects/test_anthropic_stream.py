@@ -1271,6 +1271,10 @@ def test_any_bytes_are_a_sentence(data: bytes, size: int) -> None:
 @given(data=st.data())
 def test_any_sentence_is_a_stream(dialect: str | None, data: st.DataObject) -> None:
     events = data.draw(strategies.sentences(dialect))
+    if dialect == "anthropic":
+        # The tier stands inside the usage: told apart from it, it has no place of its
+        # own among the extras around it.
+        events = [event for event in events if not isinstance(event, ServiceTier)]
     written = write(events)
     again, reader = reading(written)
     check(again)

@@ -1076,6 +1076,42 @@ def test_thinking_and_its_state_from_another_dialect() -> None:
     )
 
 
+def test_thinking_of_another_dialect_is_read_and_written_again() -> None:
+    signature = Signature(origin="anthropic", value="c2ln")
+    signed = SignatureDelta
+    sentences_ = (
+        _sentence(
+            *_part(0, ReasoningPart(), ReasoningDelta(0, "A"), signed(0, signature)),
+            *_part(1, ReasoningPart(), ReasoningDelta(1, "B"), signed(1, signature)),
+            *_part(2, TextPart(""), TextDelta(2, "Hi")),
+        ),
+        _sentence(
+            *_part(
+                0,
+                ReasoningPart(),
+                ReasoningDelta(0, "A", 0),
+                ReasoningDelta(0, "B", 1),
+                signed(0, signature),
+            ),
+            *_part(1, ReasoningPart(), ReasoningDelta(1, "C")),
+        ),
+        _sentence(
+            *_part(0, ReasoningPart(), signed(0, signature)),
+            *_part(1, ReasoningPart(), ReasoningDelta(1, "B"), signed(1, signature)),
+            *_part(2, ReasoningPart(), ReasoningDelta(2, "C"), signed(2, signature)),
+            *_part(3, ReasoningPart(redacted=True), signed(3, signature)),
+        ),
+    )
+    for events in sentences_:
+        once, _ = read_stream(write_stream(events)[0])
+        check(once)
+        twice, _ = read_stream(write_stream(once)[0])
+        assert normed(twice) == normed(once)
+        parts = fold(once).choices[0].parts
+        signatures = [p.signature for p in parts if isinstance(p, ReasoningPart)]
+        assert signature in signatures
+
+
 def test_later_thoughts_repeat_their_text_beside_their_state() -> None:
     signature = Signature(origin="anthropic", value="c2ln")
     events = _sentence(

@@ -443,6 +443,16 @@ def test_segments_that_changed_are_written_anew() -> None:
     assert sent["summary"] == [{"type": "summary_text", "text": "b"}]
 
 
+def test_what_no_answer_can_hold() -> None:
+    film = MediaPart(kind="video", source=Url("https://x"), group=0)
+    choice = Choice(parts=(film, TextPart("a", group=0)), raw="completed")
+    body, losses = answer(Response(choices=(choice,), dialect=OWN))
+    assert len(body["output"][0]["content"]) == 1
+    assert [loss.feature for loss in losses] == ["media.video"]
+    timeless, _ = answer(_said(TextPart("a")), created=None)
+    assert timeless["created_at"] == 0
+
+
 def test_the_model_of_a_native_answer_can_change() -> None:
     response = read_answer(_done(message()))
     assert answer(response, model="n")[0]["model"] == "n"

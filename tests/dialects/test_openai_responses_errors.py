@@ -126,6 +126,8 @@ def test_errors_in_bodies_that_came_well() -> None:
     assert found is not None and found.kind == "internal"
     found = DIALECT.find_error(b'{"status":"failed","output":[],"error":"gone"}')
     assert found is not None and found.message == "gone"
+    found = DIALECT.find_error(b'{"status":"failed","error":"\xff"}')
+    assert found is not None and found.message == "the response failed"
     found = DIALECT.find_error(b'{"status":"failed","output":[],"error":null}')
     assert found is not None and found.message == "the response failed"
 

@@ -80,6 +80,7 @@ def _items(*items: Any) -> dict[str, Any]:
 
 _TEXT = {"type": "output_text", "text": "Hi"}
 _TOKEN = {"token": "a", "logprob": -0.5}
+_OPTIONAL = Raw(b'{"properties":{"a":{}},"additionalProperties":false}')
 _BREAK = {"mode": "explicit", "ttl": "30m"}
 
 EXACT: list[dict[str, Any]] = [
@@ -326,6 +327,10 @@ def test_requests_go_back_exactly(body: dict[str, Any]) -> None:
         (_said(5), "$.input[0].content[0]"),
         (_items({"type": "function_call", "name": "f"}), "$.input[0]"),
         (
+            _items({"type": "function_call", "name": "f", "arguments": ""}),
+            "$.input[0]",
+        ),
+        (
             _items({"type": "function_call_output", "call_id": "c", "output": {}}),
             "$.input[0].output",
         ),
@@ -488,6 +493,7 @@ def test_assistant_turns() -> None:
             Citation(kind="url", url="u", title="t", start=0, end=3),
             Citation(kind="document", text="x"),
             Citation(kind="file", file_id="f"),
+            Citation(kind="file", file_id="f", title="n"),
         ),
         phase="final_answer",
     )
@@ -498,6 +504,7 @@ def test_assistant_turns() -> None:
     assert rich["phase"] == "final_answer"
     assert [a["type"] for a in rich["content"][0]["annotations"]] == [
         "url_citation",
+        "file_citation",
         "file_citation",
     ]
     assert refusal["content"] == [{"type": "refusal", "refusal": "no"}]
@@ -798,16 +805,17 @@ def test_tools_of_other_dialects() -> None:
         Tool(name="c", strict=True),
         Tool(name="d", schema=Raw(b'{"type":"object","required":5}'), strict=True),
         Tool(name="e", schema=Raw(b"true"), strict=True),
+        Tool(name="h", schema=_OPTIONAL, strict=True),
         Tool(kind="custom", name="g", schema=loose, description="d", format=loose),
         Tool(kind="server", name="web_search"),
         Tool(kind="opaque", name="x"),
     )
     request = replace(_asked(TextPart("Hi"), tools=tools), dialect="anthropic")
     sent = written(request, DROPPING)["tools"]
-    assert [tool.get("strict") for tool in sent] == [False, True, *[False] * 3, None]
+    assert [tool.get("strict") for tool in sent] == [False, True, *[False] * 4, None]
     with pytest.raises(UnsupportedFeature) as caught:
         written(request)
-    assert caught.value.loss.path == "tools[6]"
+    assert caught.value.loss.path == "tools[7]"
     chat = replace(request, dialect="openai-chat")
     assert written(chat, DROPPING)["tools"][0]["strict"] is True
 
@@ -1023,6 +1031,15 @@ def test_labels_and_state() -> None:
     for held in (state, ServerState(container=Raw(b"{}"))):
         with pytest.raises(UnsupportedFeature):
             written(_asked(TextPart("Hi"), state=held))
+
+
+def test_a_short_form_that_no_longer_fits() -> None:
+    request = read({"model": "m", "input": "Hi"})
+    two = Message(role="user", parts=(TextPart("a"), TextPart("b")))
+    (item,) = written(replace(request, messages=(two,)))["input"]
+    assert len(item["content"]) == 2
+    cool = _asked(TextPart("Hi"), sampling=Sampling(temperature=0.5))
+    assert written(cool)["temperature"] == 0.5
 
 
 def test_closed_servers_get_no_extras() -> None:

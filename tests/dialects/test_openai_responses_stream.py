@@ -147,6 +147,10 @@ def test_items_that_only_the_snapshot_has() -> None:
     assert violations == {"item-only-at-end": 2}
     assert [type(part) for part in _parts(events)] == [TextPart, ToolCallPart]
     assert events[-2] == MessageEnd("tool_use", "completed")
+    _, violations = _between(
+        added(_CALL), end=completed([{"type": "x_call"}, {"type": "y_call"}])
+    )
+    assert violations == {"item-without-done": 1, "item-only-at-end": 2}
 
 
 def test_items_announced_twice_or_late() -> None:
@@ -595,6 +599,32 @@ def test_frames_that_are_no_events() -> None:
     assert events_of(lines)[0] == events[1:]
 
 
+def test_borders_of_repair() -> None:
+    events, violations = events_of(
+        sse(added(message(None)), _part(), _delta("a"), _delta("b", content=5))
+    )
+    assert events[0] == MessageStart(dialect=OWN)
+    assert violations == {"unknown-part": 1}
+    events, _ = _between(added(message(None)), _part(), _delta("a"), done(5))  # type: ignore[arg-type]  # what a broken server sends
+    assert PartEnd(0) in events
+    whole = inside("function_call_arguments.done", arguments="{}")
+    _, violations = _between(added(_THOUGHT), whole)
+    assert violations["misplaced-delta"] == 1
+    bare = {"type": "response.completed", "response": {"id": "resp_1"}}
+    events, _ = events_of(sse(created(), bare))
+    assert events[-1] == StreamEnd()
+    none = replace(SOURCE, limits=Limits(parts=0))
+    events, _ = events_of(sse(created(), done(_CALL)), none)
+    assert isinstance(events[-1], StreamError)
+    sealed = _seal.seal(Signature(origin=OWN, value="s", model="a"))
+    events, _ = events_of(
+        sse(created(), done({**_THOUGHT, "encrypted_content": sealed}), completed()),
+        replace(SOURCE, model="b"),
+    )
+    own = Signature(origin=OWN, value="s", model="a")
+    assert SignatureDelta(0, own) in events
+
+
 def test_limits_of_streams() -> None:
     tight = replace(SOURCE, limits=Limits(parts=1, arguments=3))
     events, _ = events_of(sse(created(), added(_CALL), added(_THOUGHT, 1)), tight)
@@ -972,7 +1002,6 @@ def test_events_out_of_order_do_nothing() -> None:
     values = objects(
         stream(
             [
-                PartStart(7, TextPart("")),
                 native,
                 empty,
                 empty,
@@ -988,6 +1017,7 @@ def test_events_out_of_order_do_nothing() -> None:
                 OpaqueEvent(OWN, "response.x_new", Raw(b"{}"), 0),
                 SignatureDelta(0, Signature(origin=OWN, value="s")),
                 PartEnd(0),
+                Extra({"event/x": Raw(b"2")}, 0),
                 *END,
                 *END,
             ]
@@ -1048,6 +1078,17 @@ def test_a_whole_answer_as_a_stream_repeats_what_it_repeated() -> None:
         assert value["response"]["usage"] is None
 
 
+def test_raw_values_stay_on_their_line() -> None:
+    tall = Raw(b'{"a":\r\n1}')
+    values = _native(
+        Extra({"nobody": tall}, 7),
+        Extra({"x": tall}),
+        PartStart(0, TextPart("", id="msg_1", group=0)),
+        PartEnd(0),
+    )
+    assert values[-1]["response"]["x"] == {"a": 1}
+
+
 def test_news_between_native_parts() -> None:
     one = Raw(b"1")
     values = _native(
@@ -1064,6 +1105,46 @@ def test_news_between_native_parts() -> None:
     kinds = [value["type"] for value in values]
     assert kinds.count("response.in_progress") == 2
     assert values[-1]["response"]["service_tier"] == "flex"
+
+
+def test_native_parts_that_overlap() -> None:
+    one = Raw(b"1")
+    values = _native(
+        PartStart(0, TextPart("", id="msg_1", group=0)),
+        Extra({"y": one}, 0),
+        PartStart(1, TextPart("", id="msg_1", group=0)),
+        PartStart(2, TextPart("", id="msg_2", group=1)),
+        TextDelta(0, "a"),
+        TextDelta(2, "c"),
+        PartEnd(0),
+        TextDelta(1, "b"),
+        PartEnd(1),
+        TextDelta(2, "d"),
+        PartEnd(2),
+    )
+    first, second, third = values[-1]["response"]["output"]
+    assert [each["content"][0]["text"] for each in (first, second, third)] == [
+        "a",
+        "b",
+        "cd",
+    ]
+
+
+def test_parts_that_wait_too_long() -> None:
+    call = ToolCallPart(call_id="c", name="f")
+    wire = stream(
+        [
+            START,
+            Extra({"x": Raw(b"1")}, 0),
+            PartStart(0, call),
+            PartStart(1, replace(call, call_id="d")),
+            ArgumentsDelta(1, "12345"),
+            PartEnd(0),
+            *END,
+        ],
+        limits=Limits(arguments=3),
+    )
+    assert objects(wire)[-1]["type"] == "response.failed"
 
 
 def test_native_media_inside_a_message() -> None:

@@ -16,6 +16,7 @@ from tests.traps import (
     Object,
     ask,
     claude_stream,
+    frames,
     objects,
     responses_stream,
     stream,
@@ -125,3 +126,28 @@ def test_trap_57_the_neutral_answer_knows_the_phases() -> None:
         ("I look.", "commentary"),
         ("It is 5.", "final_answer"),
     ]
+
+
+def test_trap_57_citations_keep_their_place_in_the_joined_text() -> None:
+    """What is cited in the second text is cited behind the first one and the blank
+    line between them, streamed and whole.
+
+    Fails at the offsets when they are counted from the text's own beginning, or
+    without the blank line.
+    """
+    parts, body = _phases()
+    page = {"type": "url_citation", "url": "https://a.example/", "title": "A"}
+    cited = {**page, "start_index": 6, "end_index": 7}
+    body["output"][1]["content"][0]["annotations"] = [cited]
+    events = objects(parts)
+    events[-1]["response"] = body
+    events[-2]["item"] = body["output"][1]
+    given, _ = whole(RESPONSES, CHAT, body)
+    [found] = given["choices"][0]["message"]["annotations"]
+    chunks, _ = stream(RESPONSES, CHAT, frames(*events))
+    deltas = [choice["delta"] for one in chunks for choice in one["choices"]]
+    [told] = [one["annotations"] for one in deltas if "annotations" in one]
+    place = found["url_citation"]
+    assert told == [{**found, "index": 0}]
+    text = given["choices"][0]["message"]["content"]
+    assert text[place["start_index"] : place["end_index"]] == "5"

@@ -36,6 +36,8 @@ class Piece:
         "place",
         "segment",
         "shown",
+        "start",
+        "stop",
         "texts",
     )
 
@@ -54,6 +56,8 @@ class Piece:
         self.segment: int | None = None
         """Number of the summary of a thought that grew last."""
         self.field = ""
+        self.start = self.stop = 0
+        """Where a text begins in its answer, and where it ended."""
         self.texts: list[str] | None = None
 
 

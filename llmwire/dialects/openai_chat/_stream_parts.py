@@ -116,6 +116,7 @@ class PartWriter:
         self._report_extras(part)
         out = b"" if choice.shown else self.frames.show(choice)
         out += self._open_phase(part)
+        part.start = choice.size
         self.frames.make_way(part)
         return out
 
@@ -387,8 +388,8 @@ class PartWriter:
         if part is None or not isinstance(part.part, TextPart):
             return b""
         place = f"{part.place}.citations"
-        size = part.choice.size
-        written = write_citation(event.citation, 0, size, self.to, place)
+        size = (part.choice.size if part.open else part.stop) - part.start
+        written = write_citation(event.citation, part.start, size, self.to, place)
         if written is None:
             return b""
         if not self.to.native:
@@ -463,6 +464,7 @@ class PartWriter:
         if part is None or not part.open:
             return b""
         part.open = False
+        part.stop = part.choice.size
         out = b""
         kind = part.part
         if isinstance(kind, ToolCallPart):

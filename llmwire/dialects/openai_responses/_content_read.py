@@ -185,13 +185,12 @@ def _read_image(
     )
 
 
-def write_source(mime: str | None, source: Source) -> str | None:
-    """Where the bytes are, as a URL."""
+def write_source(mime: str | None, source: Source) -> str:
+    """Where the bytes are, or what they are, as a URL."""
     if isinstance(source, Url):
         return source.url
-    if isinstance(source, Base64):
-        return _media.data_url(mime, source.data)
-    return None
+    assert isinstance(source, Base64)
+    return _media.data_url(mime, source.data)
 
 
 def _read_file(

@@ -88,10 +88,7 @@ def merge(target: Object, extras: Extras | None, prefix: str = "") -> None:
 
 def write_content(part: Part, role: str, way: Way, path: str) -> Object | Raw | None:
     """`part` inside a message of `role`; None where it cannot stand there."""
-    writer = _CONTENT_WRITERS.get(type(part))
-    if writer is None:
-        return None
-    written: Object | Raw | None = writer(part, role, way, path)
+    written: Object | Raw | None = _CONTENT_WRITERS[type(part)](part, role, way, path)
     return written
 
 
@@ -360,7 +357,7 @@ def _spelled(part: MediaPart, note: str, way: Way, path: str) -> str | Raw:
             way.losses.default("media.meta", f"{path}.mime", reason)
         return _media.data_url(mime, source.data)
     _drop_mime(part, way, path)
-    return write_source(part.mime, source) or ""
+    return write_source(part.mime, source)
 
 
 def _drop_mime(part: MediaPart, way: Way, path: str) -> None:

@@ -435,14 +435,12 @@ class _Conversation:
                 reason = "an output without content is an empty text"
                 way.losses.emulate("message.empty", f"{place}.parts", reason)
             return ""
-        plain = is_plain(parts) if way.native else _is_text(parts)
-        if plain and "output" not in words:
-            text = parts[0]
-            if isinstance(text, TextPart):
-                if not way.native:
-                    items.report_part(text, way, f"{place}.parts[0]")
-                items.drop_text_details(text, way, f"{place}.parts[0]")
-                return text.text
+        text = _only_text(parts, way)
+        if text is not None and "output" not in words:
+            if not way.native:
+                items.report_part(text, way, f"{place}.parts[0]")
+            items.drop_text_details(text, way, f"{place}.parts[0]")
+            return text.text
         written: list[Object | Raw] = []
         before = len(part.parts) - len(parts)
         for index, inner in enumerate(parts, before):
@@ -504,9 +502,12 @@ def _is_item(part: Part) -> bool:
     return type(part) in _ITEM_WRITERS
 
 
-def _is_text(parts: tuple[Part, ...]) -> bool:
-    """Whether `parts` are one text without a cache mark."""
-    return len(parts) == 1 and isinstance(parts[0], TextPart) and parts[0].cache is None
+def _only_text(parts: tuple[Part, ...], way: Way) -> TextPart | None:
+    """The one text of `parts` where a string says it."""
+    if len(parts) != 1 or not isinstance(parts[0], TextPart):
+        return None
+    plain = is_plain(parts) if way.native else parts[0].cache is None
+    return parts[0] if plain else None
 
 
 def _as_error(parts: tuple[Part, ...]) -> tuple[Part, ...]:

@@ -276,7 +276,7 @@ def seconds(created: float | None) -> int | float:
     """A time as the wire writes it."""
     if created is None:
         return 0
-    return int(created) if created == int(created) else created
+    return int(created) if float(created).is_integer() else created
 
 
 def encode_response(response: Response, target: ReplyTarget) -> bytes:

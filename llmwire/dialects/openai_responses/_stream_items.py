@@ -156,7 +156,8 @@ class Items:
             return
         if isinstance(first, ReasoningPart):
             self._finish_thought(slot, first)
-        elif isinstance(first, ToolCallPart):
+        else:
+            assert isinstance(first, ToolCallPart)
             self._finish_arguments(index, first.arguments)
         self._tell_part(slot.extras, told_in_stream(first.extras, done=True), index)
         if first.signature is not None:
@@ -204,7 +205,7 @@ class Items:
         known = self._tracker.arguments_so_far(index)
         if text.startswith(known):
             self._tracker.arguments(index, text[len(known) :])
-        elif known != text:
+        else:
             self._tracker.violation("changed-arguments")
 
     # Messages

@@ -140,7 +140,8 @@ class Parts(Frames):
         group = part.group
         message = None if group is None else self._messages.get(group)
         due = b""
-        if message is None:
+        if message is None or message.open:
+            # Readers take a part of a message to end where the next one begins.
             message = self._new_message(opened)
             due = self._announce_message(message, part)
         self._pending = None
@@ -225,7 +226,7 @@ class Parts(Frames):
         if opened.signature is not None:
             carried = self._finish_message(message)
             carried += self._carry(part, opened.signature, "prev")
-        elif message.open == 0:
+        else:
             self._pending = message
         return due + carried
 
@@ -269,6 +270,7 @@ class Parts(Frames):
 
     def _open_thought(self, opened: Open) -> bytes:
         part = opened.part
+        assert isinstance(part, ReasoningPart)
         native = part.id if self._way.native else None
         opened.id = native or self._ids.minted("rs_")
         item: Object = {"id": opened.id, "type": "reasoning", "summary": []}
@@ -276,11 +278,10 @@ class Parts(Frames):
             item["status"] = "in_progress"
         contents.merge(item, opened.extras)
         due = self._add(opened, item)
-        if isinstance(part, ReasoningPart):
-            for at, text in enumerate(part.summary):
-                due += self._think(opened, text, at)
-            if part.text:
-                due += self._think(opened, part.text, None)
+        for at, text in enumerate(part.summary):
+            due += self._think(opened, text, at)
+        if part.text:
+            due += self._think(opened, part.text, None)
         return due
 
     def _think(self, opened: Open, text: str, summary: int | None) -> bytes:

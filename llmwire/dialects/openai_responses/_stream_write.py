@@ -183,11 +183,7 @@ class Writer(Parts):
         self._hot_open = opened if hot else None
 
     def _write(self, event: Event) -> bytes:
-        if self._done:
-            return b""
-        writer = _WRITERS.get(type(event))
-        if writer is None:
-            return b""
+        writer = _WRITERS[type(event)]
         due = self._write_head(event)
         self._signed = bool(due)
         if self._pending is not None and not self._continues(event):
@@ -482,7 +478,7 @@ class Writer(Parts):
         told = contents.write_citation(event.citation, length, self._way, place)
         if told is None:
             return b""
-        if opened.done and opened.message is not None:
+        if opened.done:
             self._restate(opened)
         members = self._place(
             opened,
@@ -513,8 +509,7 @@ class Writer(Parts):
             return b""
         opened.logprobs += event.tokens
         if opened.done:
-            if opened.message is not None:
-                self._restate(opened)
+            self._restate(opened)
             return b""
         told = contents.write_logprobs(
             event.tokens, self._way, opened.path, octets=self._way.native

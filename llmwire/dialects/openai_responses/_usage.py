@@ -206,10 +206,8 @@ def _with_extras(usage: Usage) -> Object:
         return written
     for name in _names.form(extras):
         outer, _, inner = name.partition("/")
-        if inner and isinstance(written.get(outer), dict):
-            written[outer].pop(inner, None)
-        elif not inner:
-            written.pop(name, None)
+        level = written.get(outer, {}) if inner else written
+        level.pop(inner or outer, None)
     for name in list(written):
         inside = _json.level(extras, _json.escaped(name))
         if inside and isinstance(written[name], dict):

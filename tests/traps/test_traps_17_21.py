@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from llmwire import StreamDecoder, decode_response, fold
+from llmwire import StreamDecoder, StreamTranslator, decode_response, fold
 from tests.traps import (
     CHAT,
     CLAUDE,
@@ -44,7 +44,7 @@ def _calls(dialect: str, held: Any) -> list[tuple[str, str, Any]]:
         uses = [one for one in held if one["type"] == "tool_use"]
         return [(one["id"], one["name"], one["input"]) for one in uses]
     calls = [part["functionCall"] for part in held if "functionCall" in part]
-    return [(one["id"], one["name"], one["args"]) for one in calls]
+    return [(one.get("id", ""), one["name"], one["args"]) for one in calls]
 
 
 def _delta(index: int | None, id: str = "", name: str = "", text: str = "") -> Object:
@@ -141,19 +141,20 @@ def test_trap_18_interleaved_deltas_reach_their_own_call(client: str) -> None:
 
 
 def test_trap_18_the_first_open_call_streams() -> None:
-    """The lowest open call is not held back: its pieces leave as they come.
+    """The lowest open call is not held back: its pieces leave as they come, while the
+    others wait for its end.
 
-    Fails at the count when everything waits for the end.
+    Fails at the pieces when everything waits for the end, or another call's are first.
     """
-    translator_frames = [chat_stream(one, finish=None) for one in TURNS]
-    events, _ = stream(CHAT, CLAUDE, chat_stream(*TURNS, finish="tool_calls"))
-    pieces = [one["delta"] for one in events if one["type"] == "content_block_delta"]
-    assert [one["partial_json"] for one in pieces[:2]] == ['{"port":', ' "Brest"}']
-    assert len(translator_frames) == len(TURNS)
-    starts = [one for one in events if one["type"] == "content_block_start"]
-    stops = [one for one in events if one["type"] == "content_block_stop"]
-    assert [one["index"] for one in starts] == [one["index"] for one in stops]
-    assert [one["index"] for one in starts] == [0, 1, 2]
+    whole_stream = chat_stream(*TURNS, finish="tool_calls")
+    chunks = whole_stream.split(b"\n\n")
+    translator = StreamTranslator(CHAT, CLAUDE, created=7.0, id="seed")
+    given = [objects(translator.receive_data(chunk + b"\n\n")) for chunk in chunks[:8]]
+    pieces = [
+        [one["delta"]["partial_json"] for one in step if "delta" in one]
+        for step in given
+    ]
+    assert pieces == [[], [], ['{"port":'], [], [], [], [], [' "Brest"}']]
 
 
 @pytest.mark.parametrize("client", ALL)
@@ -204,10 +205,11 @@ def test_trap_18_items_that_overlap(client: str) -> None:
 
 @pytest.mark.parametrize("client", ALL)
 def test_trap_19_no_delta_without_a_start(client: str) -> None:
-    """A Responses server whose `…arguments.done` names an item that never was added,
-    then one whose `done` is late: clients see no number that was not started.
+    """A Responses server whose only item has number 3, and grows after its end:
+    clients see no number that was not started, and no second call.
 
-    Fails in the strict reader when a delta or stop leaves for an index of the server's.
+    Fails in the strict reader when a delta or stop leaves for an index of the server's,
+    at the calls when the late delta opens one.
     """
     item = {"type": "function_call", "id": "fc_1", "call_id": "c1", "name": "tide"}
     item |= {"arguments": ARGUMENTS, "status": "completed"}
@@ -234,7 +236,7 @@ def test_trap_19_no_delta_without_a_start(client: str) -> None:
         output=[item],
     )
     held = streamed(RESPONSES, client, given)
-    assert _calls(client, held)[0] == ("c1", "tide", {"port": "Brest"})
+    assert _calls(client, held) == [("c1", "tide", {"port": "Brest"})]
 
 
 def test_trap_19_a_delta_for_an_unopened_block_opens_one() -> None:
@@ -318,6 +320,8 @@ def test_trap_20_whole_calls_without_ids(client: str) -> None:
     given = chat_stream(*deltas, finish="tool_calls")
     first, second = (_calls(client, streamed(CHAT, client, given)) for _ in range(2))
     assert [one[1:] for one in first] == [("tide", {"n": 1}), ("moon", {"n": 2})]
+    if client == GEMINI:  # which takes calls without ids, and is given none
+        return
     ids = [one[0] for one in first]
     assert all(id.startswith("tc_") for id in ids)
     assert len(set(ids)) == 2

@@ -257,6 +257,19 @@ def test_arguments_at_done() -> None:
     assert events[-3] == PartEnd(0, "incomplete")
 
 
+def test_arguments_after_their_call_is_done() -> None:
+    custom = {**_CALL, "type": "custom_tool_call", "input": "a"}
+    del custom["arguments"]
+    events, violations = _between(
+        done(_CALL),
+        inside("function_call_arguments.delta", delta="{"),
+        done(custom, 1),
+        inside("custom_tool_call_input.delta", 1, delta="b"),
+    )
+    assert violations["late-arguments"] == 2
+    assert len([e for e in events if isinstance(e, ArgumentsDelta)]) == 2
+
+
 def test_deltas_for_nobody() -> None:
     events, violations = _between(
         inside("function_call_arguments.delta", 3, delta="{"),

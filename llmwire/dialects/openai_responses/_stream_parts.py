@@ -196,7 +196,7 @@ class Parts(Frames):
             written = contents.write_content(plain, "assistant", self._way, opened.path)
         elif isinstance(part, OpaquePart):
             written = part.raw
-        elif isinstance(part, MediaPart):
+        else:
             written = contents.write_content(part, "assistant", self._way, opened.path)
         return {} if written is None else written
 

@@ -469,10 +469,20 @@ class Reader(Items):
         return slot
 
     def _on_arguments(self, wire: _wire.CallDelta) -> None:
-        self._argue(wire, self._call(wire, "function_call"))
+        if not self._settled(wire):
+            self._argue(wire, self._call(wire, "function_call"))
 
     def _on_input(self, wire: _wire.CustomDelta) -> None:
-        self._argue(wire, self._call(wire, "custom_tool_call"))
+        if not self._settled(wire):
+            self._argue(wire, self._call(wire, "custom_tool_call"))
+
+    def _settled(self, wire: Any) -> bool:
+        """Whether the call that grows was done: its item has said all of it."""
+        known = self._slots.get(wire.output_index)
+        late = known is not None and known.done
+        if late:
+            self._tracker.violation("late-arguments")
+        return late
 
     def _argue(self, wire: Any, slot: Slot | None) -> None:
         if slot is not None and wire.delta:

@@ -50,7 +50,7 @@ class App:
         self._config = config
         self._limits = limits or Limits()
         self._pool = pool or Pool()
-        simulator = Simulator(config.simulator_rules, config.simulator_pace)
+        simulator = Simulator(config.simulator.rules, config.simulator.pace)
         self._upstreams = Upstreams(self._pool, simulator)
 
     async def __call__(

@@ -83,8 +83,7 @@ class Call:
         return select(
             request.model,
             config.backends,
-            config.default_backend,
-            config.default_model,
+            *config.default,
         )
 
     async def _ask(
@@ -152,10 +151,11 @@ def listed_models(config: Config) -> tuple[ModelInfo, ...]:
         for backend in config.backends.values()
         for model in backend.models
     ]
-    if config.default_model is not None:
-        name = f"{config.default_backend}:{config.default_model}"
+    backend, default_model = config.default
+    if default_model is not None:
+        name = config.default_backend
         if name not in [model.id for model in found]:
-            found.append(ModelInfo(id=name, owner=config.default_backend))
+            found.append(ModelInfo(id=name, owner=backend))
     if SIMULATOR in config.backends:
         found.append(ModelInfo(id=MODEL, owner=SIMULATOR))
     return tuple(found)

@@ -154,10 +154,7 @@ def _announcement(config: Config, place: str) -> str:
     names = ", ".join(
         f"{backend.name} ({backend.dialect})" for backend in config.backends.values()
     )
-    default = config.default_backend
-    if config.default_model:
-        default += f":{config.default_model}"
-    return f"{place}: {names}; default {default}"
+    return f"{place}: {names}; default {config.default_backend}"
 
 
 def _translate(options: argparse.Namespace) -> int:

@@ -7,10 +7,11 @@ socket, and nothing shows a credential: `Secret` has no text of its own.
 from __future__ import annotations
 
 import re
-from typing import Final, Literal, NamedTuple
+from collections.abc import Mapping
+from typing import Annotated, Final, Literal, NamedTuple, TypeAlias
 from urllib.parse import urlsplit
 
-from msgspec import Struct
+from msgspec import Meta, Struct, field
 
 from llmwire.dialects import get
 from llmwire.http import HTTPRequest
@@ -19,8 +20,10 @@ from llmwire_server.upstream import UpstreamRequest
 __all__ = (
     "BUILT_IN",
     "SIMULATOR",
+    "TLS",
     "Backend",
     "BaseURL",
+    "LossRule",
     "Secret",
     "parse_base_url",
     "upstream_path",
@@ -79,17 +82,51 @@ class BaseURL(NamedTuple):
     """Without a slash at its end."""
 
 
+LossRule: TypeAlias = Literal["error", "warn", "allow", "emulate"]
+"""What is done about a feature that a server lacks: the call is refused; it is left
+out and told; it is left out and not told; it is done by other means."""
+
+
+class TLS(Struct, frozen=True, kw_only=True):
+    """Whom a server is trusted by, and as whom it is called."""
+
+    ca_file: Annotated[
+        str | None, Meta(description="PEM file of authorities, instead of the system's")
+    ] = None
+    client_cert: Annotated[
+        str | None, Meta(description="PEM file of this client's certificate")
+    ] = None
+    client_key: Annotated[
+        str | None, Meta(description="PEM file of its key, where it is another file")
+    ] = None
+
+
 class Backend(Struct, frozen=True, kw_only=True):
     """One server, and how it is spoken to."""
 
     name: str
-    dialect: str
-    base_url: str = ""
-    """What the vendor's own SDK takes."""
-    api_key: Secret | None = None
-    models: tuple[str, ...] = ()
-    """Models that calls without a backend's name find here."""
-    profile: str | None = None
+    dialect: Annotated[str, Meta(description="that the server speaks")]
+    base_url: Annotated[str, Meta(description="what the vendor's own SDK takes")] = ""
+    api_key: Annotated[
+        Secret | None, Meta(description="never shown; ${VARIABLE} reads another one")
+    ] = None
+    models: Annotated[
+        tuple[str, ...],
+        Meta(description="models that calls without a backend's name find here"),
+    ] = ()
+    profile: Annotated[
+        str | None, Meta(description="facts about the server; see llmwire.profiles")
+    ] = None
+    losses: Annotated[
+        Mapping[str, LossRule],
+        Meta(
+            description="feature to error, warn, allow or emulate; before the general"
+        ),
+    ] = field(default_factory=dict)
+    proxy: Annotated[
+        str | None, Meta(description="http://, socks5:// or socks5h:// URL on the way")
+    ] = None
+    tls: Annotated[TLS, Meta(description="trust and client certificate")] = TLS()
 
 
 class BuiltIn(Struct, frozen=True):

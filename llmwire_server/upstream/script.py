@@ -40,7 +40,7 @@ from llmwire import (
     estimate_tokens,
 )
 from llmwire.messages import ErrorKind
-from llmwire_server.config import SimulatorRule
+from llmwire_server.config.tree import SimulatorRule
 
 __all__ = ("Script", "script_for")
 

@@ -29,7 +29,7 @@ from llmwire import (
     unfold,
 )
 from llmwire.events import ArgumentsDelta, Event, ReasoningDelta
-from llmwire_server.config import SimulatorRule
+from llmwire_server.config.tree import SimulatorRule
 from llmwire_server.routing import spoken_dialect
 from llmwire_server.upstream import (
     Headers,

@@ -106,7 +106,8 @@ class _World:
 async def test_the_model_selects_a_backend(
     model: str, default_model: str | None, host: str, sent: str
 ) -> None:
-    world = _World(default_model=default_model)
+    default = f"chat:{default_model}" if default_model else "chat"
+    world = _World(default_backend=default)
     await world.say(model)
     [request] = world.requests
     assert request.host == host
@@ -219,12 +220,11 @@ def test_models_are_named_as_they_are_selected() -> None:
             **BACKENDS,
             SIMULATOR: Backend(name=SIMULATOR, dialect="openai-chat"),
         },
-        default_backend="claude",
-        default_model="opus",
+        default_backend="claude:opus",
     )
     names = [model.id for model in listed_models(config)]
     assert names == ["chat:big", "claude:opus", "simulator"]
-    config = Config(backends=BACKENDS, default_backend="chat", default_model="big")
+    config = Config(backends=BACKENDS, default_backend="chat:big")
     assert [model.id for model in listed_models(config)] == ["chat:big"]
 
 

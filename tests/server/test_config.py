@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from llmwire_server.backends import SIMULATOR
-from llmwire_server.config import Config, ConfigError, SimulatorRule, load
+from llmwire_server.config import Config, ConfigError, load
+from llmwire_server.config.tree import SimulatorRule
 
 FULL = """
 backends:
@@ -65,7 +66,7 @@ def test_keys_make_backends() -> None:
     assert key is not None
     assert key.reveal() == "sk-1"
     assert config.backends["gemini"].base_url == "http://127.0.0.1:1"
-    assert (config.default_backend, config.default_model) == ("openai", None)
+    assert config.default == ("openai", None)
     assert not config.simulated
 
 
@@ -77,9 +78,9 @@ def test_a_file_says_everything(written: Path) -> None:
     assert local.models == ("qwen3", "llama3.3")
     assert work.api_key is not None
     assert work.api_key.reveal() == "secret"
-    assert (config.default_backend, config.default_model) == ("local", "qwen3:8b")
-    assert config.simulator_pace == 0.02
-    assert config.simulator_rules == (
+    assert config.default == ("local", "qwen3:8b")
+    assert config.simulator.pace == 0.02
+    assert config.simulator.rules == (
         SimulatorRule(
             match="weather",
             text="Sunny.",
@@ -99,7 +100,7 @@ def test_flags_go_before_the_file_and_the_file_before_the_environment(
     assert _load(written, text, **environment).default_backend == "mine"
     written.write_text(text + "\ndefault_backend: mine")
     config = load(str(written), default_backend="openai:m", environment=environment)
-    assert (config.default_backend, config.default_model) == ("openai", "m")
+    assert config.default == ("openai", "m")
 
 
 def test_a_file_changes_what_the_environment_made(written: Path) -> None:

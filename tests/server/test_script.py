@@ -25,7 +25,7 @@ from llmwire import (
     ToolChoice,
     ToolResultPart,
 )
-from llmwire_server.config import SimulatorRule
+from llmwire_server.config.tree import SimulatorRule
 from llmwire_server.upstream.script import MODEL, example, script_for
 
 TOOLS = (

@@ -17,7 +17,8 @@ import uvicorn
 
 from llmwire_server.app import App
 from llmwire_server.backends import Backend
-from llmwire_server.config import Config, SimulatorRule, load
+from llmwire_server.config import Config, load
+from llmwire_server.config.tree import Simulator, SimulatorRule
 from llmwire_server.serving import listen, serve
 from llmwire_server.upstream.pool import Pool
 from tests.server.live import run_app
@@ -154,7 +155,7 @@ def test_a_paced_stream_comes_as_it_is_made() -> None:
     config = Config(
         backends=config.backends,
         default_backend=config.default_backend,
-        simulator_rules=rules,
+        simulator=Simulator(rules=rules),
     )
     with run_app(App(config)) as root:
         body = CHAT.replace(b"Hi", b"slow") % b', "stream": true'

@@ -10,7 +10,7 @@ import pytest
 
 import llmwire
 from llmwire import HTTPRequest
-from llmwire_server.config import SimulatorRule
+from llmwire_server.config.tree import SimulatorRule
 from llmwire_server.upstream import Transport, UpstreamFailure, UpstreamRequest
 from llmwire_server.upstream.simulator import Simulator
 

@@ -28,8 +28,9 @@ from llmwire_server.backends import (
     Secret,
     parse_base_url,
 )
+from llmwire_server.config.tree import Config, Simulator, SimulatorRule
 
-__all__ = ("Config", "ConfigError", "SimulatorRule", "load")
+__all__ = ("Config", "ConfigError", "load")
 
 _VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*\Z")
@@ -37,37 +38,6 @@ _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*\Z")
 
 class ConfigError(Exception):
     """The configuration cannot be used; the text says where and why."""
-
-
-class SimulatorRule(Struct, frozen=True, kw_only=True):
-    """One scripted answer of the embedded simulator."""
-
-    match: str
-    """Regular expression, searched in the last text of the user."""
-    text: str | None = None
-    reasoning: str | None = None
-    calls: tuple[str, ...] = ()
-    """Names of tools to call, all at once, with arguments that fit their schemas."""
-    error: int | None = None
-    """HTTP status to fail with."""
-    pace: float | None = None
-    """Seconds between the events of a stream."""
-
-
-class Config(Struct, frozen=True, kw_only=True):
-    """Everything that the server is told."""
-
-    backends: Mapping[str, Backend]
-    default_backend: str
-    default_model: str | None = None
-    """The model that calls go to where they do not name a backend's own."""
-    simulator_rules: tuple[SimulatorRule, ...] = ()
-    simulator_pace: float = 0.0
-
-    @property
-    def simulated(self) -> bool:
-        """Nothing but the embedded simulator answers."""
-        return set(self.backends) == {SIMULATOR}
 
 
 class _Place(Struct, frozen=True):
@@ -118,10 +88,8 @@ def load(
     name, model = _default(chosen, place, backends)
     return Config(
         backends=backends,
-        default_backend=name,
-        default_model=model,
-        simulator_rules=rules,
-        simulator_pace=pace,
+        default_backend=f"{name}:{model}" if model else name,
+        simulator=Simulator(rules=rules, pace=pace),
     )
 
 

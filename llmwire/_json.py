@@ -15,7 +15,7 @@ import json
 import re
 import types
 from collections.abc import Iterable
-from functools import cache
+from functools import cache, lru_cache
 from typing import (
     Any,
     ClassVar,
@@ -38,6 +38,8 @@ NULL: Final = Raw(b"null")
 """An explicit null."""
 MAX_LEARNED: Final = 128
 """Names of strangers that a `LearnedSchema` takes up at most."""
+_KEPT: Final = 64
+"""Learned types that are kept for the next stream with the same strangers."""
 _LEARNABLE = re.compile(r'[^"\\\x00-\x1f]{0,128}\Z')
 """What msgspec takes as the name of a field, and no longer than names are."""
 
@@ -341,7 +343,32 @@ class LearnedSchema(Schema[W]):
                 known = self._names[kind] = (*known, name)
                 fresh = True
         if fresh:
-            self._decoder = msgspec.json.Decoder(_derived(self.kind, self._names, {}))
+            self._decoder = _learned_decoder(self.kind, tuple(self._names.items()))
+
+
+@lru_cache(maxsize=_KEPT)
+def _learned_decoder(
+    kind: Any, names: tuple[tuple[type[Wire], tuple[str, ...]], ...]
+) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(_derived(kind, dict(names), {}))
+
+
+def unlearned(value: Any) -> Any:
+    """What a `LearnedSchema` gave as plain types: every stranger among `extras`."""
+    if isinstance(value, list):
+        return [unlearned(item) for item in value]
+    if not isinstance(value, Wire):
+        return value
+    kind: Any = type(value)
+    found = strangers(value)
+    while "learned" in kind.__dict__ and kind is not Wire:
+        kind = kind.__base__
+    plain: Wire = kind(
+        **{name: unlearned(getattr(value, name)) for name in kind.__struct_fields__}
+    )
+    if found:
+        plain.__dict__["extras"] = found
+    return plain
 
 
 def _walk(value: object) -> Iterable[Wire]:
@@ -375,13 +402,11 @@ def _derived(
 def _derived_struct(
     kind: type[Wire], names: dict[type[Wire], tuple[str, ...]], made: dict[Any, Any]
 ) -> type[Wire]:
-    hints = get_type_hints(kind)
     fields: list[tuple[str, Any, Any]] = []
-    for info in msgspec.structs.fields(kind):
-        changed = _derived(hints[info.name], names, made)
-        if changed is not hints[info.name]:
-            default = _default(info)
-            fields.append((info.name, changed, default))
+    for info, hint in _fields(kind):
+        changed = _derived(hint, names, made)
+        if changed is not hint:
+            fields.append((info.name, changed, _default(info)))
     learned = tuple(
         (f"stranger_{at}", name) for at, name in enumerate(names.get(kind, ()))
     )
@@ -414,12 +439,10 @@ def _default(info: msgspec.structs.FieldInfo) -> Any:
 
 
 @cache
-def _hints(kind: type[Wire]) -> tuple[tuple[str, str, Any, bool], ...]:
+def _fields(kind: type[Wire]) -> tuple[tuple[msgspec.structs.FieldInfo, Any], ...]:
+    """The fields of `kind` with their types."""
     hints = get_type_hints(kind)
-    return tuple(
-        (info.name, info.encode_name, hints[info.name], info.required)
-        for info in msgspec.structs.fields(kind)
-    )
+    return tuple((info, hints[info.name]) for info in msgspec.structs.fields(kind))
 
 
 def _open(kind: Any, raw: Raw, path: str, tolerant: bool) -> Any:
@@ -448,7 +471,8 @@ def _open_struct(kind: type[Wire], raw: Raw, path: str, tolerant: bool) -> Wire:
             raise RemoteProtocolError("Invalid value", path=place)
     values: dict[str, Any] = {}
     extras: dict[str, Raw] = {}
-    for name, wire_name, hint, required in _hints(kind):
+    for info, hint in _fields(kind):
+        name, wire_name, required = info.name, info.encode_name, info.required
         if wire_name not in members:
             if required:
                 what = f"Object missing required field `{wire_name}`"

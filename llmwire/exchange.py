@@ -8,6 +8,7 @@ clock, no secret: credentials are read and written by the caller, through the di
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from msgspec.structs import replace
 
@@ -42,6 +43,8 @@ from llmwire.translate import EncodedRequest, encode_request, for_client
 
 __all__ = ("Exchange",)
 
+_OURS: Final = (b"llmw1.", b"tc_")
+"""How sealed signatures and minted call ids begin: see `llmwire._seal`, `_ids`."""
 _KINDS: dict[int, ErrorKind] = {
     401: "auth",
     403: "permission",
@@ -224,8 +227,9 @@ class Exchange:
                     asked,
                     RequestTarget(losses=losses, profile=facts, model=model, tag=tag),
                 )
+            own = not made and self._is_own(asked, upstream, profile)
             encoded = encode_request(
-                asked,
+                _without_content(asked) if own else asked,
                 upstream,
                 profile=profile,
                 model=model,
@@ -239,7 +243,9 @@ class Exchange:
         context = for_client(encoded.context, self.dialect, asked)
         passed = None
         stages = (*context.filters(), *made)
-        if not (stages or encoded.losses):
+        if own:
+            passed = self._with_own_body(upstream, encoded, model)
+        elif not (stages or encoded.losses):
             passed = self._passed_on(asked, upstream, encoded, model)
         plan = Plan(
             context=context,
@@ -257,6 +263,29 @@ class Exchange:
         )
         return Attempt(plan, passed or encoded.http, encoded.losses)
 
+    def _is_own(
+        self, request: Request, upstream: Dialect, profile: str | Profile | None
+    ) -> bool:
+        """Whether encoding would say again what the client said, word for word.
+
+        It does where a dialect's own request goes to a server without facts of its
+        own, unless the client carries state of ours, which only encoding opens.
+        """
+        if (
+            self._http is None
+            or request is not self._request
+            or upstream.name != self.dialect.name
+            or not upstream.verbatim
+        ):
+            return False
+        facts = profiles.resolve(
+            upstream.name, profile or upstream.profile, request.model
+        )
+        if facts.name != profiles.resolve(upstream.name).name or facts.think_tags:
+            return False
+        body = self._http.body
+        return not any(mark in body for mark in _OURS)
+
     def _passed_on(
         self,
         request: Request,
@@ -272,6 +301,12 @@ class Exchange:
             or _objects(encoded, request, upstream, model)
         ):
             return None
+        return self._with_own_body(upstream, encoded, model)
+
+    def _with_own_body(
+        self, upstream: Dialect, encoded: EncodedRequest, model: str | None
+    ) -> HTTPRequest:
+        assert self._http is not None
         body = self._http.body
         if model is not None:
             body = upstream.rewrite_model(body, model)
@@ -303,6 +338,19 @@ class Exchange:
             limits=self._limits,
         )
         return Attempt(plan, http, target.losses.losses)
+
+
+def _without_content(request: Request) -> Request:
+    """What of a request its path, its headers and its answer depend on."""
+    return Request(
+        model=request.model,
+        n=request.n,
+        stream=request.stream,
+        include_usage=request.include_usage,
+        version=request.version,
+        betas=request.betas,
+        dialect=request.dialect,
+    )
 
 
 def _objects(

@@ -13,6 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from llmwire import profiles
+from llmwire._json import decode_object
 from llmwire._sides import NO_LIMITS, reply_target, response_source
 from llmwire.context import Context
 from llmwire.dialects import Dialect, RequestTarget, get
@@ -297,4 +298,5 @@ def rewrite_model(body: bytes, dialect: str | Dialect, model: str) -> bytes:
     Raises:
         RemoteProtocolError: `body` is no JSON object.
     """
+    decode_object(body)
     return get(dialect).rewrite_model(body, model)

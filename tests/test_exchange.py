@@ -7,8 +7,12 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from llmwire import profiles, strategies
+from llmwire._seal import seal
 from llmwire.dialects import ModelInfo, ModelList
 from llmwire.errors import (
     LimitExceeded,
@@ -19,8 +23,11 @@ from llmwire.errors import (
 from llmwire.exchange import Exchange
 from llmwire.http import HTTPRequest
 from llmwire.limits import Limits
-from llmwire.messages import APIError, Choice, Response, TextPart, TokenCount
-from llmwire.profiles import Profile
+from llmwire.losses import FEATURES
+from llmwire.messages import APIError, Choice, Response, Signature, TextPart, TokenCount
+from llmwire.profiles import MODEL_RULES, Profile
+from llmwire.requests import Request
+from llmwire.translate import encode_request
 from tests.toys import OTHER, SILENT, TOY, frame
 
 BODY = b'{ "model": "m", "ask": "why", "seed": 7 }'
@@ -243,3 +250,63 @@ def test_a_server_that_cannot_count_is_not_asked() -> None:
     with pytest.raises(UnsupportedFeature, match="does not count") as raised:
         _received(path="/text/count").attempt(SILENT)
     assert raised.value.reply is not None
+
+
+# --- The client's own bytes, without being encoded ---------------------------------
+
+MODELS = ("m", "o3-mini", "gpt-4o-mini", "claude-opus-4-7", "gemini-2.5-flash")
+DIALECTS = ("openai-chat", "openai-responses", "anthropic", "gemini")
+OWN = st.sampled_from(DIALECTS).flatmap(strategies.requests)
+
+
+@given(OWN, st.sampled_from(MODELS), st.booleans())
+def test_own_requests_go_as_encoding_would_say_them(
+    made: Request, model: str, stream: bool
+) -> None:
+    name = made.dialect or ""
+    made = replace(made, stream=stream or None, model=made.model or "given")
+    given_body = encode_request(made, name, policy=dict.fromkeys(FEATURES, "drop")).http
+    exchange = Exchange(name, id="seed")
+    request = exchange.receive_request(given_body)
+    assert request is not None
+    attempt = exchange.attempt(name, model=model)
+    encoded = encode_request(request, name, model=model)
+    assert attempt.losses == encoded.losses == ()
+    assert replace(attempt.http, body=b"") == replace(encoded.http, body=b"")
+    assert _json(attempt.http.body) == _json(encoded.http.body)
+    assert attempt.context == replace(encoded.context, source=name)
+
+
+def test_the_rules_of_models_are_known_here() -> None:
+    """Model names that the law above uses change facts, else it would say little."""
+    assert MODEL_RULES
+    for model, name in zip(MODELS[1:], (*DIALECTS[:1] * 2, *DIALECTS[2:]), strict=True):
+        assert profiles.resolve(name, None, model) != profiles.resolve(name)
+
+
+@pytest.mark.parametrize(
+    "signature",
+    [
+        seal(Signature(origin="openai-responses", value="abc")),
+        seal(Signature(origin="gemini", value="abc", model="x")),
+    ],
+)
+def test_state_of_ours_is_opened_before_it_is_sent(signature: str) -> None:
+    thought = {"type": "thinking", "thinking": "Hm", "signature": signature}
+    body = {
+        "model": "m",
+        "max_tokens": 9,
+        "messages": [
+            {"role": "user", "content": "a"},
+            {"role": "assistant", "content": [thought, {"type": "text", "text": "b"}]},
+            {"role": "user", "content": "c"},
+        ],
+    }
+    http = HTTPRequest(
+        method="POST", path="/v1/messages", body=json.dumps(body).encode()
+    )
+    exchange = Exchange("anthropic")
+    exchange.receive_request(http)
+    attempt = exchange.attempt("anthropic")
+    assert b"llmw1" not in attempt.http.body
+    assert [loss.feature for loss in attempt.losses]

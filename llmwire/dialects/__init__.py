@@ -185,6 +185,9 @@ class Dialect(Struct, frozen=True, kw_only=True):
     """The first is the default."""
     profile: str | None = None
     """Name of the profile that a variant brings."""
+    verbatim: bool = False
+    """Requests of the dialect, written for a server without facts of its own, are what
+    they were, whatever the model: so they need not be written at all."""
 
     # Paths. Base paths are those of the vendor: `/v1`, `/v1beta`.
     route: Callable[[HTTPRequest], Route | None]
@@ -230,7 +233,9 @@ class Dialect(Struct, frozen=True, kw_only=True):
     encode_count: Callable[[TokenCount], bytes]
 
     models_path: str
-    """Path of the list of models."""
+    """Path of the list of models, with a query that asks for all of them at once."""
+    models_headers: Headers = ()
+    """What a server wants to be sent with it, beside the credential."""
     decode_models: Callable[[bytes], ModelList]
     encode_models: Callable[[ModelList], bytes]
     encode_model: Callable[[ModelInfo], bytes]

@@ -358,29 +358,3 @@ def test_writing_credentials() -> None:
     assert DIALECT.write_credential("k") == (("x-api-key", "k"),)
     token = "sk-ant-oat01-x"
     assert DIALECT.write_credential(token) == (("authorization", f"Bearer {token}"),)
-
-
-@pytest.mark.parametrize(
-    ("body", "written"),
-    [
-        (b'{"model":"a","x":1}', b'{"model":"new","x":1}'),
-        (
-            b'{ "x": {"model": "b"}, "model" : "a" }',
-            b'{ "x": {"model": "b"}, "model" : "new" }',
-        ),
-        (
-            b'{"a":"\\"model\\":[","b":[{}],"model":null}',
-            b'{"a":"\\"model\\":[","b":[{}],"model":"new"}',
-        ),
-        (b'{"model":"a","model":"b"}', b'{"model":"new","model":"new"}'),
-        (b'{"x":1}', b'{"model":"new","x":1}'),
-        (b"{}", b'{"model":"new"}'),
-    ],
-)
-def test_another_model(body: bytes, written: bytes) -> None:
-    assert DIALECT.rewrite_model(body, "new") == written
-
-
-def test_another_model_of_nothing() -> None:
-    with pytest.raises(RemoteProtocolError):
-        DIALECT.rewrite_model(b"[]", "new")

@@ -521,4 +521,5 @@ def test_what_differs_was_told(dialect: str | None) -> None:
 @given(strategies.responses("anthropic"))
 def test_own_answers_are_written_and_read(response: Response) -> None:
     body = DIALECT.encode_response(response, target())
-    assert DIALECT.encode_response(decoded(body), target()) == body
+    again = DIALECT.encode_response(decoded(body), target())
+    assert json.loads(again) == json.loads(body)

@@ -882,32 +882,6 @@ def test_nothing_counts_tokens() -> None:
     assert CHAT.echo(read_request({"messages": []})) is None
 
 
-@pytest.mark.parametrize(
-    ("body", "written"),
-    [
-        (b'{"model":"a","x":1}', b'{"model":"n","x":1}'),
-        (b' { "x" : {"model":"i"} , "model" : "a" } ', None),
-        (b'{"x":["model",":"],"model":{"a":[1]},"y":2}', None),
-        (b'{"a":"\\"model\\":","model":"x"}', None),
-        (b'{"mod\\u0065l":"a"}', b'{"mod\\u0065l":"n"}'),
-        (b"{}", b'{"model":"n"}'),
-        (b'{"x":1}', b'{"model":"n","x":1}'),
-        (b'{"model":"a","model":"b"}', b'{"model":"a","model":"n"}'),
-    ],
-)
-def test_the_model_is_spliced_in(body: bytes, written: bytes | None) -> None:
-    found = CHAT.rewrite_model(body, "n")
-    if written is not None:
-        assert found == written
-    before, after = json.loads(body), json.loads(found)
-    assert after == {**before, "model": "n"}
-
-
-def test_only_objects_have_a_model() -> None:
-    with pytest.raises(RemoteProtocolError):
-        CHAT.rewrite_model(b"[]", "n")
-
-
 def test_losses_of_answers_are_never_refused() -> None:
     losses = LossRecorder({"choices": "refuse"}, response=True)
     losses.drop("choices", "choices[1]", "x")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from llmwire._splice import rewrite_model
 from llmwire.dialects import Dialect, ReplyTarget, ResponseSource
 from llmwire.dialects.anthropic._errors import (
     decode_error,
@@ -25,7 +26,6 @@ from llmwire.dialects.anthropic._paths import (
     MODELS,
     REPLY_HEADERS,
     read_credential,
-    rewrite_model,
     route,
     write_credential,
 )
@@ -73,6 +73,7 @@ def _writer(target: ReplyTarget) -> StreamWriter:
 
 DIALECT: Final = Dialect(
     name=NAME,
+    verbatim=True,
     framings=("sse",),
     route=route,
     read_credential=read_credential,
@@ -95,7 +96,8 @@ DIALECT: Final = Dialect(
     encode_count_request=encode_count_request,
     decode_count=decode_count,
     encode_count=encode_count,
-    models_path=MODELS,
+    models_path=f"{MODELS}?limit=1000",
+    models_headers=(("anthropic-version", "2023-06-01"),),
     decode_models=decode_models,
     encode_models=encode_models,
     encode_model=encode_model,

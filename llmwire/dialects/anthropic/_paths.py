@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from llmwire._json import decode_object, encode
 from llmwire.dialects import Route
 from llmwire.http import Headers, HTTPRequest
 
@@ -27,9 +26,6 @@ REPLY_HEADERS: Final = (
 )
 
 _MODEL = re.compile(r"/v1/models/([^/]+)\Z")
-_MEMBER = re.compile(rb'"model"[ \t\r\n]*:[ \t\r\n]*')
-_VALUE = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[^,}\s]+', re.DOTALL)
-_MARKS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[{]|[\]}]', re.DOTALL)
 
 
 def route(request: HTTPRequest) -> Route | None:
@@ -62,39 +58,3 @@ def write_credential(key: str) -> Headers:
     if key.startswith("sk-ant-oat"):
         return (("authorization", f"Bearer {key}"),)
     return (("x-api-key", key),)
-
-
-def rewrite_model(body: bytes, model: str) -> bytes:
-    """`body` with another model: a splice at its first level.
-
-    Raises:
-        RemoteProtocolError: The body is no JSON object.
-    """
-    members = decode_object(body)
-    written = encode(model)
-    if "model" not in members:
-        at = body.index(b"{") + 1
-        comma = b"," if members else b""
-        return body[:at] + b'"model":' + written + comma + body[at:]
-    pieces: list[bytes] = []
-    done = depth = seen = 0
-    for found in _MEMBER.finditer(body):
-        depth += _depth(body, seen, found.start())
-        seen = found.start()
-        value = _VALUE.match(body, found.end())
-        if depth == 1 and value is not None:
-            pieces += (body[done : found.end()], written)
-            done = value.end()
-    return b"".join((*pieces, body[done:]))
-
-
-def _depth(body: bytes, start: int, end: int) -> int:
-    """How many more arrays and objects are open at `end` than at `start`."""
-    depth = 0
-    for mark in _MARKS.finditer(body, start, end):
-        first = mark[0][:1]
-        if first in b"[{":
-            depth += 1
-        elif first in b"]}":
-            depth -= 1
-    return depth

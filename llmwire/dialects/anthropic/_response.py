@@ -13,7 +13,7 @@ from msgspec import UNSET, Raw, UnsetType
 from msgspec.structs import replace
 
 from llmwire._ids import mint_call
-from llmwire._json import NULL, Schema, encode
+from llmwire._json import NULL, LearnedSchema, encode
 from llmwire.dialects import ReplyTarget, ResponseSource
 from llmwire.dialects.anthropic import _wire as w
 from llmwire.dialects.anthropic._blocks_read import Reading, read_blocks
@@ -56,7 +56,7 @@ SKELETON: Final = (
     "usage",
 )
 """Members that every answer has."""
-_response = Schema(w.ResponseWire, tolerant=True)
+_response = LearnedSchema(w.ResponseWire)
 
 
 def decode_response(body: bytes, source: ResponseSource) -> Response:

@@ -79,6 +79,7 @@ def _stream_error(error: APIError, target: ReplyTarget) -> bytes:
 
 DIALECT = Dialect(
     name=NAME,
+    verbatim=True,
     framings=("sse", "json-array"),
     route=route,
     read_credential=read_credential,
@@ -102,7 +103,7 @@ DIALECT = Dialect(
     encode_count_request=encode_count_request,
     decode_count=decode_count,
     encode_count=encode_count,
-    models_path="/v1beta/models",
+    models_path="/v1beta/models?pageSize=1000",
     decode_models=decode_models,
     encode_models=encode_models,
     encode_model=encode_model,

@@ -20,7 +20,7 @@ from llmwire import _seal
 from llmwire._ids import is_minted_call, mint, mint_call
 from llmwire._json import (
     NULL,
-    Schema,
+    LearnedSchema,
     check_nesting,
     decode_any,
     encode,
@@ -73,7 +73,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)  # noqa: UP017  mypy k
 _CARRIED: Final = CARRIED[_wire.Candidate]
 _TEXTS: Final = (TextPart, RefusalPart)
 """What a reader takes for text."""
-_schema: Final = Schema(_wire.Chunk, tolerant=True)
+_schema: Final = LearnedSchema(_wire.Chunk)
 
 
 def reader(source: ResponseSource) -> Reader:

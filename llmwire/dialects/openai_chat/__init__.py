@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from llmwire._splice import rewrite_model
 from llmwire.dialects import (
     Dialect,
     ReplyTarget,
@@ -35,7 +36,6 @@ from llmwire.dialects.openai_chat._models import (
 from llmwire.dialects.openai_chat._request_read import decode_request
 from llmwire.dialects.openai_chat._request_write import encode_request
 from llmwire.dialects.openai_chat._response import decode_response, encode_response
-from llmwire.dialects.openai_chat._splice import rewrite_model
 from llmwire.dialects.openai_chat._stream_read import ChatReader
 from llmwire.dialects.openai_chat._stream_write import (
     KEEPALIVE,
@@ -80,6 +80,7 @@ def terminal_mark(frame: Frame) -> bool:
 
 DIALECT: Final = Dialect(
     name=NAME,
+    verbatim=True,
     route=route,
     read_credential=read_credential,
     write_credential=write_credential,

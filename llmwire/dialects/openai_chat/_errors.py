@@ -316,7 +316,7 @@ def _until(text: str, date: str | None) -> float | None:
 
 def find_error(body: bytes) -> APIError | None:
     """The error inside a body that came with status 200. Never raises."""
-    if not any(mark in body for mark in (b"error", b"base_resp", b"detail")):
+    if not any(mark in body for mark in (b'"error"', b'"base_resp"', b'"detail"')):
         return None
     try:
         value = decode_any(body)

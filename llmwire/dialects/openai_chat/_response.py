@@ -9,7 +9,16 @@ from msgspec import Raw, UnsetType
 from msgspec.structs import replace
 
 from llmwire._ids import digest, mint, mint_call
-from llmwire._json import NULL, Schema, decode_any, encode, level, nested, strangers
+from llmwire._json import (
+    NULL,
+    LearnedSchema,
+    decode_any,
+    encode,
+    level,
+    nested,
+    strangers,
+    unlearned,
+)
 from llmwire._turns import Placed
 from llmwire.dialects import ReplyTarget, ResponseSource
 from llmwire.dialects.openai_chat._content_read import plain_wire
@@ -47,7 +56,7 @@ from llmwire.messages import (
     ToolCallPart,
 )
 
-_SCHEMA: Final = Schema(Answer, tolerant=True)
+_SCHEMA: Final = LearnedSchema(Answer)
 _CHOICES: Final = "@choices"
 """`choices` as it came, where several have one index."""
 STOP_SEQUENCES: Final = ("stop_reason", "matched_stop")
@@ -67,7 +76,7 @@ def decode_response(body: bytes, source: ResponseSource) -> Response:
     if len(body) > source.limits.body:
         raise LimitExceeded(f"more than {source.limits.body} bytes", status=502)
     try:
-        wire = _SCHEMA.decode(validated(body))
+        wire = unlearned(_SCHEMA.decode(validated(body)))
         return _response(wire, source)
     except RemoteProtocolError as error:
         error.status = 502

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from llmwire._splice import rewrite_model
 from llmwire.dialects import Dialect, ReplyTarget, ResponseSource
 from llmwire.dialects.openai_responses import _errors, _models
 from llmwire.dialects.openai_responses._names import NAME
@@ -42,6 +43,7 @@ def _stream_error(error: APIError, target: ReplyTarget) -> bytes:
 
 DIALECT: Final = Dialect(
     name=NAME,
+    verbatim=True,
     framings=("sse", "messages"),
     route=_models.route,
     read_credential=_models.read_credential,
@@ -67,6 +69,6 @@ DIALECT: Final = Dialect(
     decode_models=_models.decode_models,
     encode_models=_models.encode_models,
     encode_model=_models.encode_model,
-    rewrite_model=_models.rewrite_model,
+    rewrite_model=rewrite_model,
 )
 """The dialect `openai-responses`."""

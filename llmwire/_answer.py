@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from llmwire._sides import reply_target, response_source
 from llmwire.context import Context
 from llmwire.dialects import Dialect, ReplyTarget, ResponseSource
+from llmwire.errors import RemoteProtocolError
 from llmwire.events import (
     ArgumentsDelta,
     Event,
@@ -85,6 +86,8 @@ class Answer:
         """Nothing may go out yet, whatever was decided."""
         self.passing = False
         """The upstream's own stream is what the client gets."""
+        self.unread: bytes | None = None
+        """A whole answer that is passed through, until somebody asks what it says."""
         self.error_body: bytes | None = None
         """Of an error reply, until it is given: all that the client gets."""
         self._start = MessageStart()
@@ -152,6 +155,16 @@ class Answer:
         self.tally.usage = response.usage
         self.tally.stop = response.choices[0].stop if response.choices else None
         self.first_output = any(choice.parts for choice in response.choices)
+
+    def read_passed(self) -> None:
+        """Learn from a whole answer that was passed through. Never raises."""
+        body, self.unread = self.unread, None
+        if body is None:
+            return
+        try:
+            self.learn(self.plan.upstream.decode_response(body, self.source()))
+        except RemoteProtocolError:
+            self.first_output = True
 
     def commit(self) -> None:
         """Decide for a streamed 200, once."""

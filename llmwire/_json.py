@@ -116,6 +116,20 @@ def decode_object(data: bytes | str, path: str = "$") -> dict[str, Raw]:
     return value
 
 
+@cache
+def _list_finder(name: str) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(msgspec.defstruct("Holder", [(name, list[Raw])]))
+
+
+def holds_list(body: bytes, name: str) -> bool:
+    """Whether `body` is an object with a list as its member `name`. Never raises."""
+    try:
+        _list_finder(name).decode(body)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return False
+    return True
+
+
 def decode_as(kind: Any, data: bytes | str, path: str = "$") -> Any:
     """`data` as `kind`. Raises like `decode_raw`, and where the type differs."""
     return _strictly(kind, data, path)
@@ -565,3 +579,17 @@ def level(extras: dict[str, Raw] | None, prefix: str = "") -> dict[str, Raw]:
         for key, value in extras.items()
         if key.startswith(start) and "/" not in key[skip:] and key[:1] != "@"
     }
+
+
+def with_member(raw: Raw, name: str, value: str) -> Raw | dict[str, Raw]:
+    """The object `raw` with the text `value` as its member `name`.
+
+    `raw` itself, byte for byte, where it says so already or is no object.
+    """
+    try:
+        members = decode_object(bytes(raw))
+        if decode_any(bytes(members.get(name, Raw(b"null")))) == value:
+            return raw
+    except RemoteProtocolError:
+        return raw
+    return {**members, name: Raw(encode(value))}

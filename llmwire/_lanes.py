@@ -17,11 +17,13 @@ from msgspec.structs import replace
 
 from llmwire._answer import Answer, bad_answer
 from llmwire._fold import Folder, unfold
+from llmwire._json import holds_list
+from llmwire.dialects import Dialect
 from llmwire.errors import LimitExceeded, RemoteProtocolError
 from llmwire.events import Event, StreamEnd, StreamError, UsageUpdate
 from llmwire.http import Headers
 from llmwire.messages import APIError, Response
-from llmwire.sse import Frame
+from llmwire.sse import Frame, FrameDecoder
 from llmwire.streams import frame_source
 
 _FIELDS: Final = b":deir"
@@ -88,6 +90,9 @@ def _finished(answer: Answer, body: bytes) -> bytes:
     error = plan.upstream.find_error(body)
     if error is not None:
         return answer.fail(error)
+    if plan.raw and not plan.observe and _is_answer(plan.upstream, body):
+        answer.unread = body
+        return answer.whole(body)
     try:
         if plan.counting:
             count = plan.upstream.decode_count(body)
@@ -101,6 +106,11 @@ def _finished(answer: Answer, body: bytes) -> bytes:
         return _written(answer, events, folder)
     answer.learn(response)
     return answer.whole(body) if plan.raw else answer.whole_response(response)
+
+
+def _is_answer(dialect: Dialect, body: bytes) -> bool:
+    """Whether that can be told without decoding it."""
+    return dialect.answer_list is not None and holds_list(body, dialect.answer_list)
 
 
 def _usage_first(response: Response) -> list[Event]:
@@ -170,16 +180,35 @@ class RawLane:
         self._frames = frame_source(plan.upstream, framing, plan.limits)
         self._reader = answer.decoder(framing).reader
         self._mark = plan.upstream.terminal_mark
+        self._may_end = plan.upstream.may_end
         self._marked = False
         """The terminal mark was seen."""
         self._lost = False
         """The reader found something wrong in an answer that goes on all the same."""
 
     def receive(self, chunk: bytes) -> bytes:
+        whole = self._unmarked(chunk)
         try:
-            return self._passed(self._frames.receive_data(chunk))
+            passed = self._passed(self._frames.receive_data(chunk[len(whole) :]))
         except LimitExceeded as error:
-            return self._answer.fail(bad_answer(str(error)))
+            return whole + self._answer.fail(bad_answer(str(error)))
+        return whole + passed if whole else passed
+
+    def _unmarked(self, chunk: bytes) -> bytes:
+        """As many whole frames at the front of `chunk` as need not be looked at."""
+        frames = self._frames
+        if (
+            self._may_end is None
+            or not isinstance(frames, FrameDecoder)
+            or frames.buffered
+            or self._answer.over
+            or self._looking()
+        ):
+            return b""
+        whole = chunk[: chunk.rfind(b"\n\n") + 2]
+        if len(whole) < 2 or b"\r" in whole or self._may_end(whole):
+            return b""
+        return whole
 
     def end(self) -> bytes:
         answer = self._answer

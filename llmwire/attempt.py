@@ -55,6 +55,11 @@ class Attempt:
         return None if self._answer.holding else self._answer.head
 
     @property
+    def upstream_headers(self) -> Headers:
+        """As `receive_head` was given them; none before."""
+        return self._answer.upstream_headers
+
+    @property
     def committed(self) -> bool:
         """Bytes of an answer were returned; an error reply never commits."""
         return self._answer.answering and not self._answer.holding
@@ -62,6 +67,7 @@ class Attempt:
     @property
     def first_output(self) -> bool:
         """A non-empty piece of text, thinking or arguments was decoded."""
+        self._answer.read_passed()
         return self._answer.first_output
 
     @property
@@ -72,11 +78,13 @@ class Attempt:
     @property
     def usage(self) -> Usage | None:
         """The last token counts (of a stream passed through: when observed)."""
+        self._answer.read_passed()
         return self._answer.tally.usage
 
     @property
     def stop(self) -> StopReason | None:
         """Why the answer ended."""
+        self._answer.read_passed()
         return self._answer.tally.stop
 
     @property

@@ -216,6 +216,12 @@ class Dialect(Struct, frozen=True, kw_only=True):
     stream_writer: Callable[[ReplyTarget], StreamWriter]
     terminal_mark: Callable[[Frame], bool]
     """A cheap test for pass-through: this frame ends the stream (or the answer)."""
+    may_end: Callable[[bytes], bool] | None = None
+    """A cheaper one for the bytes of several frames at once: False says that
+    `terminal_mark` holds for none of them. None: every frame is looked at."""
+    answer_list: str | None = None
+    """The member of a whole answer that no answer is without: a list. Bodies that have
+    it are passed through without being decoded; None: all are decoded."""
     stream_error: Callable[[APIError, ReplyTarget], bytes]
     """A stream's own error frame, for streams passed through."""
     keepalive: bytes = b": keep-alive\n\n"

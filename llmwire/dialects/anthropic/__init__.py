@@ -45,6 +45,7 @@ from llmwire.sse import Frame
 __all__ = ("DIALECT",)
 
 _ENDS: Final = ("message_delta", "message_stop", "error")
+_ENDS_IN_BYTES: Final = tuple(word.encode() for word in _ENDS)
 
 
 def _echo(request: Request) -> Extras | None:
@@ -60,7 +61,12 @@ def _terminal_mark(frame: Frame) -> bool:
     if frame.event:
         return frame.event in _ENDS
     data = frame.data or b""
-    return any(word.encode() in data for word in _ENDS)
+    return any(word in data for word in _ENDS_IN_BYTES)
+
+
+def _may_end(frames: bytes) -> bool:
+    """Whether one of these frames may be a `_terminal_mark`."""
+    return any(word in frames for word in _ENDS_IN_BYTES)
 
 
 def _reader(source: ResponseSource, framing: str) -> StreamReader:
@@ -87,6 +93,8 @@ DIALECT: Final = Dialect(
     stream_reader=_reader,
     stream_writer=_writer,
     terminal_mark=_terminal_mark,
+    may_end=_may_end,
+    answer_list="content",
     stream_error=stream_error,
     keepalive=b'event: ping\ndata: {"type":"ping"}\n\n',
     find_error=find_error,

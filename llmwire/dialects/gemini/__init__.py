@@ -7,6 +7,8 @@ https://ai.google.dev/api/generate-content
 
 from __future__ import annotations
 
+from typing import Final
+
 from msgspec import Raw
 
 from llmwire.dialects import Dialect, ReplyTarget, ResponseSource
@@ -62,12 +64,20 @@ def _stream_writer(target: ReplyTarget) -> GeminiWriter:
     return GeminiWriter(target)
 
 
+_ENDS: Final = (b'"finishReason"', b'"error"', b'"blockReason"')
+
+
 def _terminal_mark(frame: Frame) -> bool:
     """Whether a frame holds a stop word or an error."""
     data = frame.data
     if data is None:
         return any(b'"error"' in line for line in frame.stray)
-    return b'"finishReason"' in data or b'"error"' in data or b'"blockReason"' in data
+    return _may_end(data)
+
+
+def _may_end(frames: bytes) -> bool:
+    """Whether one of these frames may be a `_terminal_mark`."""
+    return any(word in frames for word in _ENDS)
 
 
 def _stream_error(error: APIError, target: ReplyTarget) -> bytes:
@@ -93,6 +103,8 @@ DIALECT = Dialect(
     stream_reader=_stream_reader,
     stream_writer=_stream_writer,
     terminal_mark=_terminal_mark,
+    may_end=_may_end,
+    answer_list="candidates",
     stream_error=_stream_error,
     keepalive=b"\r\n",  # the official clients take a comment for JSON
     frame_decoder=_frame_decoder,

@@ -62,6 +62,17 @@ def _echo(request: Request) -> Extras | None:
     return None
 
 
+_NULL_REASONS: Final = (b'"finish_reason":null', b'"finish_reason": null')
+
+
+def may_end(frames: bytes) -> bool:
+    """Whether one of these frames may be a `terminal_mark`."""
+    if b"[DONE]" in frames or b'"error"' in frames:
+        return True
+    nulls = sum(map(frames.count, _NULL_REASONS))
+    return frames.count(b'"finish_reason"') != nulls
+
+
 def terminal_mark(frame: Frame) -> bool:
     """Whether a frame ends the stream, or the answer: `[DONE]`, a reason, an error."""
     data = frame.data
@@ -102,6 +113,8 @@ DIALECT: Final = Dialect(
     stream_reader=_reader,
     stream_writer=_writer,
     terminal_mark=terminal_mark,
+    may_end=may_end,
+    answer_list="choices",
     stream_error=stream_error,
     keepalive=KEEPALIVE,
     find_error=find_error,

@@ -21,7 +21,11 @@ from llmwire.dialects.openai_responses._response import (
     decode_response,
     encode_response,
 )
-from llmwire.dialects.openai_responses._stream_read import Reader, terminal_mark
+from llmwire.dialects.openai_responses._stream_read import (
+    Reader,
+    may_end,
+    terminal_mark,
+)
 from llmwire.dialects.openai_responses._stream_write import Writer
 from llmwire.events import StreamError
 from llmwire.messages import APIError
@@ -57,6 +61,8 @@ DIALECT: Final = Dialect(
     stream_reader=_stream_reader,
     stream_writer=Writer,
     terminal_mark=terminal_mark,
+    may_end=may_end,
+    answer_list="output",
     stream_error=_stream_error,
     find_error=_errors.find_error,
     decode_error=_errors.decode_error,

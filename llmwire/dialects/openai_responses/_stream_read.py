@@ -551,6 +551,14 @@ _TERMINAL: Final = frozenset(
 _ENDS: Final = (b".completed", b".incomplete", b".failed", b".cancelled", b'"error"')
 
 
+_MAY_END: Final = (*_ENDS, b"event: error", b"event:error")
+
+
+def may_end(frames: bytes) -> bool:
+    """Whether one of these frames may be a `terminal_mark`."""
+    return any(end in frames for end in _MAY_END)
+
+
 def terminal_mark(frame: Frame) -> bool:
     """Whether this frame ends the stream; cheap for those that do not."""
     if frame.event:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -23,7 +24,7 @@ from tests.sentences.openai_chat import CASES as CHAT
 from tests.sentences.openai_responses import CASES as RESPONSES
 
 HELLO = [{"role": "user", "content": "Hi"}]
-ASKED = {
+ASKED: dict[str, tuple[str, dict[str, Any]]] = {
     "openai-chat": ("/v1/chat/completions", {"model": "m", "messages": HELLO}),
     "openai-responses": ("/v1/responses", {"model": "m", "input": "Hi"}),
     "anthropic": ("/v1/messages", {"model": "m", "max_tokens": 9, "messages": HELLO}),

@@ -227,6 +227,8 @@ def _without_lone_surrogates(octets: bytes) -> bytes:
     return b"".join((*pieces, octets[done:])) if pieces else octets
 
 
+_LONG: Final = 1 << 18
+"""Bytes of a document beyond which searching is quicker than counting."""
 _NO_OPENING: Final = bytes(set(range(256)) - set(b"[{"))
 _NO_STRUCTURE: Final = bytes(set(range(256)) - set(b'[]{}"'))
 _SQUARE: Final = bytes.maketrans(b"{}", b"[]")
@@ -242,6 +244,8 @@ def check_nesting(data: bytes, limit: int, path: str = "$") -> None:
     Raises:
         LimitExceeded: It is nested too deeply.
     """
+    if len(data) > _LONG and _has_few_openings(data, limit):
+        return
     if len(data.translate(None, _NO_OPENING)) <= limit:
         return
     plain = _ESCAPED.sub(b"", data) if b"\\" in data else data
@@ -261,6 +265,19 @@ def check_nesting(data: bytes, limit: int, path: str = "$") -> None:
         raise LimitExceeded(
             f"more than {limit} levels of nesting", path=path, status=400
         )
+
+
+def _has_few_openings(data: bytes, limit: int) -> bool:
+    """Whether at most `limit` arrays and objects open: quick where there are few."""
+    found = 0
+    for mark in (b"[", b"{"):
+        at = data.find(mark)
+        while at >= 0:
+            found += 1
+            if found > limit:
+                return False
+            at = data.find(mark, at + 1)
+    return True
 
 
 def is_json(text: str) -> bool:
@@ -377,12 +394,19 @@ def unlearned(value: Any) -> Any:
     found = strangers(value)
     while "learned" in kind.__dict__ and kind is not Wire:
         kind = kind.__base__
-    plain: Wire = kind(
-        **{name: unlearned(getattr(value, name)) for name in kind.__struct_fields__}
-    )
+    members = {name: getattr(value, name) for name in kind.__struct_fields__}
+    for name in _holders(kind):
+        members[name] = unlearned(members[name])
+    plain: Wire = kind(**members)
     if found:
         plain.__dict__["extras"] = found
     return plain
+
+
+@cache
+def _holders(kind: type[Wire]) -> tuple[str, ...]:
+    """The fields of `kind` that may hold wire structs."""
+    return tuple(info.name for info, hint in _fields(kind) if _holds_wire(hint))
 
 
 def _walk(value: object) -> Iterable[Wire]:

@@ -22,6 +22,7 @@ from llmwire._json import (
     LearnedSchema,
     Schema,
     Wire,
+    _walk,
     check_nesting,
     decode_any,
     decode_as,
@@ -30,6 +31,7 @@ from llmwire._json import (
     decoder,
     encode,
     escaped,
+    holds_list,
     is_json,
     is_json_object,
     level,
@@ -37,6 +39,7 @@ from llmwire._json import (
     relaxed,
     strangers,
     unescaped,
+    unlearned,
 )
 from llmwire.errors import LimitExceeded, LLMWireError, RemoteProtocolError
 from llmwire.messages import Extras
@@ -94,6 +97,9 @@ class Doc(Wire):
     open: Text | Call | Raw | None = None
     node: Node | None = None
     rows: list[list[Leaf]] | None = None
+
+
+_PLAIN_TYPES: Final = {Leaf, Inner, Text, Call, Node, Doc}
 
 
 def _plain(value: object) -> object:
@@ -205,6 +211,33 @@ def test_learned_and_loose_decoding_agree(docs: list[bytes]) -> None:
     loose = Schema(Doc, tolerant=True)
     for data in (*docs, *docs):
         assert _outcome(learned.decode, data) == _outcome(loose.decode, data)
+
+
+@given(st.lists(_strange_docs(), max_size=6))
+def test_what_was_learned_can_be_forgotten(docs: list[bytes]) -> None:
+    schema = LearnedSchema(Doc)
+    for data in (*docs, *docs):
+        found = schema.decode(data)
+        plain = unlearned(found)
+        assert _plain(plain) == _plain(found)
+        assert {type(wire) for wire in _walk(plain)} <= _PLAIN_TYPES
+        assert all(wire.extras == strangers(wire) for wire in _walk(plain))
+
+
+@pytest.mark.parametrize(
+    ("body", "there"),
+    [
+        (b'{"x":1,"a":[1,{}]}', True),
+        (b'{"a":[]}', True),
+        (b'{"a":5}', False),
+        (b'{"b":[]}', False),
+        (b"[]", False),
+        (b'{"a":[', False),
+        (b'{"a":[' + b"[" * 5000 + b"]" * 5000 + b"]}", False),
+    ],
+)
+def test_a_list_by_its_name(body: bytes, there: bool) -> None:
+    assert holds_list(body, "a") is there
 
 
 @given(_strange_docs())

@@ -217,6 +217,8 @@ def test_learned_and_loose_decoding_agree(docs: list[bytes]) -> None:
 def test_what_was_learned_can_be_forgotten(docs: list[bytes]) -> None:
     schema = LearnedSchema(Doc)
     for data in (*docs, *docs):
+        if isinstance(_outcome(schema.decode, data), str):
+            continue
         found = schema.decode(data)
         plain = unlearned(found)
         assert _plain(plain) == _plain(found)

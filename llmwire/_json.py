@@ -16,6 +16,7 @@ import re
 import types
 from collections.abc import Iterable
 from functools import cache, lru_cache
+from operator import attrgetter
 from typing import (
     Any,
     ClassVar,
@@ -71,6 +72,8 @@ class Wire(Struct, forbid_unknown_fields=True, dict=True, kw_only=True):
     extras: ClassVar[dict[str, Raw]] = {}
     learned: ClassVar[tuple[tuple[str, str], ...]] = ()
     """Attribute and wire name of the strangers that this type has learned."""
+    learned_values: ClassVar[object] = ()
+    """The values of these attributes, as something to compare."""
 
 
 W = TypeVar("W", bound=Wire)
@@ -86,6 +89,11 @@ def strangers(wire: Wire) -> dict[str, Raw]:
         if value is not UNSET:
             found[name] = value
     return found
+
+
+def stranger_values(wire: Wire) -> object:
+    """What stands in for `strangers` in a comparison: where it is equal, they are."""
+    return wire.extras or wire.learned_values
 
 
 @cache
@@ -225,59 +233,6 @@ def _without_lone_surrogates(octets: bytes) -> bytes:
         pieces += (octets[done : high.start()], b"\\ufffd")
         done = high.end()
     return b"".join((*pieces, octets[done:])) if pieces else octets
-
-
-_LONG: Final = 1 << 18
-"""Bytes of a document beyond which searching is quicker than counting."""
-_NO_OPENING: Final = bytes(set(range(256)) - set(b"[{"))
-_NO_STRUCTURE: Final = bytes(set(range(256)) - set(b'[]{}"'))
-_SQUARE: Final = bytes.maketrans(b"{}", b"[]")
-_ESCAPED: Final = re.compile(rb"\\.", re.DOTALL)
-_QUOTED: Final = re.compile(rb'"[^"]*"')
-
-
-def check_nesting(data: bytes, limit: int, path: str = "$") -> None:
-    """Refuse JSON with more than `limit` levels of arrays and objects.
-
-    What is no JSON passes: reading it says so.
-
-    Raises:
-        LimitExceeded: It is nested too deeply.
-    """
-    if len(data) > _LONG and _has_few_openings(data, limit):
-        return
-    if len(data.translate(None, _NO_OPENING)) <= limit:
-        return
-    plain = _ESCAPED.sub(b"", data) if b"\\" in data else data
-    # Strings without brackets are empty now, and vanish with the borders between
-    # neighbouring strings, which leaves what stands in them inside quotes.
-    left = plain.translate(_SQUARE, _NO_STRUCTURE).replace(b'""', b"")
-    left = _QUOTED.sub(b"", left) if b'"' in left else left
-    too_deep = b"[" * (limit + 1)
-    for _ in range(limit):
-        size = len(left)
-        left = left.replace(b"[]", b"")
-        if len(left) == size:
-            return
-        if too_deep in left:
-            break
-    if left:
-        raise LimitExceeded(
-            f"more than {limit} levels of nesting", path=path, status=400
-        )
-
-
-def _has_few_openings(data: bytes, limit: int) -> bool:
-    """Whether at most `limit` arrays and objects open: quick where there are few."""
-    found = 0
-    for mark in (b"[", b"{"):
-        at = data.find(mark)
-        while at >= 0:
-            found += 1
-            if found > limit:
-                return False
-            at = data.find(mark, at + 1)
-    return True
 
 
 def is_json(text: str) -> bool:
@@ -458,7 +413,7 @@ def _derived_struct(
         kind.__name__,
         fields,
         bases=(kind,),
-        namespace={"learned": learned},
+        namespace=_learned_namespace(learned),
         forbid_unknown_fields=True,
         dict=True,
         kw_only=True,
@@ -466,6 +421,13 @@ def _derived_struct(
         tag=kind.__struct_config__.tag,
     )
     return cast(type[Wire], derived)
+
+
+def _learned_namespace(learned: tuple[tuple[str, str], ...]) -> dict[str, Any]:
+    if not learned:
+        return {"learned": learned}
+    values = attrgetter(*(attribute for attribute, _ in learned))
+    return {"learned": learned, "learned_values": property(values)}
 
 
 def _default(info: msgspec.structs.FieldInfo) -> Any:

@@ -28,7 +28,7 @@ from llmwire.messages import (
     ToolCallPart,
     ToolResultPart,
 )
-from llmwire.requests import Request
+from llmwire.requests import Request, ToolChoice
 
 PLACEMENT: Final = "@placement"
 """Note in the extras of a reasoning part: its signature belongs to its neighbour."""
@@ -36,6 +36,8 @@ REMINDER: Final = "<system-reminder>\n{}\n</system-reminder>"
 """How instructions in the middle of a conversation are wrapped as user text."""
 NO_RESULT: Final = "no result recorded"
 """Text of a result that is made up where the policy asks for it."""
+ATTACHED: Final = "See the attachment below."
+"""Text of a result of media alone, where media follow in a turn of their own."""
 
 _SAFE = re.compile(r"[A-Za-z0-9_-]+\Z")
 _ALPHANUMERIC9 = re.compile(r"[A-Za-z0-9]{9}\Z")
@@ -149,10 +151,9 @@ def legal_names(
         first: Put before a name whose first character is not allowed there.
     """
     names: dict[str, str] = {}
-    taken = {name for name in _tool_names(request) if legal(name)}
-    for name in _tool_names(request):
-        if name in names or legal(name):
-            continue
+    wanted = dict.fromkeys(_tool_names(request))
+    taken = {name for name in wanted if legal(name)}
+    for name in [name for name in wanted if name not in taken]:
         sent = re.sub(r"[^A-Za-z0-9_-]", "_", name) or "_"
         if first and not (sent[0].isalpha() or sent[0] == "_"):
             sent = first + sent
@@ -163,16 +164,34 @@ def legal_names(
     return names
 
 
-def _tool_names(request: Request) -> Iterable[str]:
-    for tool in request.tools:
-        if tool.kind in ("function", "custom"):
-            yield tool.name
+def _tool_names(request: Request) -> list[str]:
+    names = [tool.name for tool in request.tools if tool.kind in ("function", "custom")]
     if request.tool_choice is not None:
-        yield from request.tool_choice.names
+        names += request.tool_choice.names
     for message in request.messages:
-        for part in message.parts:
-            if isinstance(part, ToolCallPart):
-                yield part.name
+        names += [p.name for p in message.parts if type(p) is ToolCallPart]
+    return names
+
+
+def own_choice(request: Request, losses: LossRecorder) -> ToolChoice | None:
+    """The tool choice without tools that are not the client's own.
+
+    Those that only another vendor's server runs are not sent as functions. A choice of
+    nothing else is dropped: no other call may be forced in its place.
+    """
+    choice = request.tool_choice
+    if choice is None or not choice.names:
+        return choice
+    own = {tool.name for tool in request.tools if tool.kind in ("function", "custom")}
+    kept = tuple(name for name in choice.names if name in own)
+    if len(kept) == len(choice.names):
+        return choice
+    reason = "the tool is not among those sent"
+    if kept or choice.mode == "none":
+        losses.approximate("tool.choice", "tool_choice", reason)
+        return replace(choice, names=kept, kind=choice.kind if kept else "any")
+    losses.drop("tool.choice", "tool_choice", reason)
+    return None
 
 
 def call_names(messages: Iterable[Message]) -> dict[str, str]:

@@ -218,15 +218,8 @@ class Exchange:
         made = [each for each in (make(asked) for make in filters) if each is not None]
         try:
             if self.operation == "count_tokens":
-                facts = profiles.resolve(
-                    upstream.name, profile or upstream.profile, model or asked.model
-                )
                 losses = LossRecorder(policy, on_loss)
-                return self._counting(
-                    upstream,
-                    asked,
-                    RequestTarget(losses=losses, profile=facts, model=model, tag=tag),
-                )
+                return self._counting(upstream, asked, profile, model, tag, losses)
             own = not made and self._is_own(asked, upstream, profile)
             encoded = encode_request(
                 _without_content(asked) if own else asked,
@@ -313,7 +306,13 @@ class Exchange:
         return replace(encoded.http, body=body)
 
     def _counting(
-        self, upstream: Dialect, request: Request, target: RequestTarget
+        self,
+        upstream: Dialect,
+        request: Request,
+        profile: str | Profile | None,
+        model: str | None,
+        tag: str | None,
+        losses: LossRecorder,
     ) -> Attempt:
         if upstream.encode_count_request is None:
             raise UnsupportedFeature(
@@ -324,6 +323,10 @@ class Exchange:
                     reason=f"{upstream.name} does not count tokens",
                 )
             )
+        facts = profiles.resolve(
+            upstream.name, profile or upstream.profile, model or request.model
+        )
+        target = RequestTarget(losses=losses, profile=facts, model=model, tag=tag)
         http = upstream.encode_count_request(request, target)
         plan = Plan(
             context=Context(

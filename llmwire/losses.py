@@ -189,7 +189,8 @@ class LossRecorder:
 
     def approximate(self, feature: str, path: str, reason: str) -> None:
         """`path` is said with another value. Raises like `emulate`."""
-        self._add(feature, path, "approximated", reason, self._forbidden(feature))
+        refused = self._policy.get(feature) == "refuse"
+        self._add(feature, path, "approximated", reason, refused)
 
     def emulate(self, feature: str, path: str, reason: str) -> None:
         """`path` is done by other means.
@@ -197,11 +198,13 @@ class LossRecorder:
         Raises:
             UnsupportedFeature: The policy for `feature` is to refuse.
         """
-        self._add(feature, path, "emulated", reason, self._forbidden(feature))
+        refused = self._policy.get(feature) == "refuse"
+        self._add(feature, path, "emulated", reason, refused)
 
     def default(self, feature: str, path: str, reason: str) -> None:
         """`path` was not given and the target needs it. Raises like `emulate`."""
-        self._add(feature, path, "defaulted", reason, self._forbidden(feature))
+        refused = self._policy.get(feature) == "refuse"
+        self._add(feature, path, "defaulted", reason, refused)
 
     def drop_extras(self, extras: Extras | None, path: str) -> None:
         """One loss per member of `extras` (nulls and our own notes say nothing).
@@ -212,9 +215,6 @@ class LossRecorder:
             if key[:1] != "@" and bytes(value) != b"null":
                 place = f"{path}.extras[{key}]" if path else f"extras[{key}]"
                 self.drop("extras", place, "not a member of the target's dialect")
-
-    def _forbidden(self, feature: str) -> bool:
-        return self._policy.get(feature) == "refuse"
 
     def _add(
         self, feature: str, path: str, action: LossAction, reason: str, refused: bool

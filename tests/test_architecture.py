@@ -19,6 +19,7 @@ FLOORS: dict[str, float] = {
     "limits": 0,
     "_ids": 0,
     "_json": 0.5,
+    "_nesting": 0.5,
     "_splice": 1,
     "sse": 1,
     "_lines": 1.5,

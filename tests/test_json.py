@@ -23,7 +23,6 @@ from llmwire._json import (
     Schema,
     Wire,
     _walk,
-    check_nesting,
     decode_any,
     decode_as,
     decode_object,
@@ -657,73 +656,6 @@ def test_objects(text: str) -> None:
 )
 def test_no_objects(text: str) -> None:
     assert not is_json_object(text)
-
-
-# Nesting, counted without decoding
-
-
-def _levels(value: object) -> int:
-    if isinstance(value, list):
-        return 1 + max(map(_levels, value), default=0)
-    return 0
-
-
-@given(raw_json(), st.integers(0, 5))
-def test_nesting_is_counted(raw: Raw, limit: int) -> None:
-    data = bytes(raw)
-    depth = _levels(json.loads(data, object_pairs_hook=_pairs))
-    if depth <= limit:
-        check_nesting(data, limit)
-    else:
-        with pytest.raises(LimitExceeded, match=f"more than {limit} levels") as caught:
-            check_nesting(data, limit, "$.a")
-        assert caught.value.path == "$.a"
-        assert caught.value.status == 400
-
-
-def _pairs(pairs: list[tuple[str, object]]) -> list[object]:
-    """The values of an object; of equal names a dict would keep the last one."""
-    return [value for _, value in pairs]
-
-
-@pytest.mark.parametrize(
-    ("opening", "closing"),
-    [("[", "]"), ('{"a":', "}"), ('[{"a":', "}]"), ('{"a":[', "]}"), ('["]",[', "]]")],
-)
-def test_nesting_of_every_shape(opening: str, closing: str) -> None:
-    levels = opening.count("[") + opening.count("{")
-    for times in (3, 4, 500):
-        data = (opening * times + "1" + closing * times).encode()
-        check_nesting(data, levels * times)
-        with pytest.raises(LimitExceeded):
-            check_nesting(data, levels * times - 1)
-
-
-def test_nesting_far_beyond_the_limit() -> None:
-    with pytest.raises(LimitExceeded, match="more than 10 levels"):
-        check_nesting(b"[" * 10_000 + b"]" * 10_000, 10)
-
-
-def test_nesting_of_siblings() -> None:
-    data = b"[[[[[]]]],[[[]]],[[[[[1]]]]]]"
-    check_nesting(data, 6)
-    with pytest.raises(LimitExceeded):
-        check_nesting(data, 5)
-
-
-@pytest.mark.parametrize(
-    "data",
-    [
-        b'["[[[[", "]", "", "{{", "\\"[", "\\\\", "[", ""]',
-        b'{"[[[[": 1, "": "[", "]]": "\\"]"}',
-        b"[[[[",
-        b"]]]]",
-        b'"[[[[',
-        b"",
-    ],
-)
-def test_brackets_that_do_not_nest(data: bytes) -> None:
-    check_nesting(data, 1)
 
 
 # Paths of extras

@@ -918,7 +918,7 @@ CHOICES: tuple[tuple[ToolChoice | None, bool | None, Any], ...] = (
         None,
         {"type": "tool", "name": "a_b"},
     ),
-    (ToolChoice(mode="required", names=("zz",), kind="named"), None, {"type": "any"}),
+    (ToolChoice(mode="required", names=("zz",), kind="named"), None, None),
     (ToolChoice(mode="required", kind="named"), None, {"type": "any"}),
     (ToolChoice(mode="auto", kind="opaque", raw=Raw(b"{}")), None, None),
 )

@@ -767,7 +767,9 @@ def test_googles_way_to_say_how_long() -> None:
 
 @pytest.mark.parametrize("kind", ["overloaded", "quota", "billing", "truncated"])
 def test_errors_of_other_dialects(kind: ErrorKind) -> None:
-    error = APIError(kind=kind, message="m", status=529, param="p", code="own")
+    error = APIError(
+        kind=kind, message="m", status=529, param="p", code="own", dialect="anthropic"
+    )
     reply = CHAT.encode_error(error)
     inner = json.loads(reply.body)["error"]
     assert (inner["message"], inner["param"]) == ("m", "p")

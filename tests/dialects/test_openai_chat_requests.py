@@ -814,6 +814,7 @@ def test_thinking_beside_functions() -> None:
         ),
         ("deepseek", Reasoning(), {}),
         ("minimax", Reasoning(mode="on"), {"thinking": {"type": "enabled"}}),
+        ("minimax", Reasoning(budget=50), {"thinking": {"type": "enabled"}}),
         (
             "dashscope",
             Reasoning(effort="high"),
@@ -829,6 +830,11 @@ def test_thinking_beside_functions() -> None:
         (
             Profile(name="x", efforts=("low", "high")),
             Reasoning(mode="off"),
+            {"reasoning_effort": "low"},
+        ),
+        (
+            Profile(name="x", efforts=("low", "high")),
+            Reasoning(mode="off", effort="low"),
             {"reasoning_effort": "low"},
         ),
         (Profile(name="x", efforts=()), Reasoning(mode="off"), {}),

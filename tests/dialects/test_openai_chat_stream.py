@@ -782,7 +782,7 @@ def test_several_data_lines() -> None:
 
 def _slowly(wire: bytes, monkeypatch: pytest.MonkeyPatch) -> list[Event]:
     with monkeypatch.context() as patch:
-        patch.setattr(_stream_read.ChatReader, "_learn", lambda *_: None)
+        patch.setattr(_stream_read, "learned", lambda *_: None)
         return read_stream(wire)[0]
 
 

@@ -18,7 +18,7 @@ from llmwire import (
 )
 from llmwire.profiles import resolve
 from llmwire_server.backends import Backend
-from llmwire_server.call import Call, Upstreams
+from llmwire_server.call import Call, Pipeline, Upstreams
 from llmwire_server.config import Config
 from llmwire_server.upstream.memory import MemoryTransport
 from llmwire_server.upstream.simulator import Simulator
@@ -421,7 +421,8 @@ async def _served(dialect: str, status: int, body: bytes) -> tuple[Reply, list[s
     )
     client = Client(b"")
     await client.receive()
-    call = Call(exchange, config, Upstreams(transport, Simulator((), 0.0)))
+    pipeline = Pipeline(config, Upstreams(transport, Simulator((), 0.0)))
+    call = Call(exchange, pipeline)
     await call.run(http, client.receive, client.send)
     asked = [one.request.target for one in transport.exchanges]
     return client.reply, asked

@@ -8,6 +8,7 @@ from msgspec import Raw
 from msgspec.structs import replace
 
 from llmwire._json import decode_any
+from llmwire._turns import own_choice
 from llmwire.dialects.anthropic._adapt_parts import Fitting
 from llmwire.dialects.anthropic._schema import constrained, object_schema
 from llmwire.messages import ToolCallPart, ToolResultPart
@@ -163,6 +164,8 @@ def fit_choice(
     if "tool_choice" in fitting.profile.rejects and choice is not None:
         losses.drop("tool.choice", "tool_choice", "the server takes no choice")
         choice = None
+    elif not fitting.native:
+        choice = own_choice(request, losses)
     choice = _fit_mode(choice, fitting, tools)
     takes = choice is None or choice.mode != "none"
     parallel = _fit_parallel(parallel, takes, fitting)

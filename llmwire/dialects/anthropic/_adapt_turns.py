@@ -12,6 +12,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from llmwire import _seal
+from llmwire._plain import PlainMessage, are_legal, plain_messages, plain_object
 from llmwire._turns import (
     NO_RESULT,
     REMINDER,
@@ -95,30 +96,78 @@ def fit_messages(
     request: Request, tools: tuple[Tool, ...], fitting: Fitting
 ) -> tuple[tuple[Message, ...], tuple[Tool, ...]]:
     """The messages as they may be sent, and `tools` with the marks they may keep."""
-    profile, losses = fitting.profile, fitting.losses
     messages = request.messages
+    leading = _leading(messages)
+    plain = plain_messages(messages, len(leading))
+    if plain is not None and _needs_no_fitting(plain, fitting):
+        top = _fit_top(messages, leading, fitting)
+        said = _joined(messages, plain, fitting)
+        tools = _limit_marks(request, tools, top, [], fitting)
+    else:
+        messages = _settled(messages, fitting)
+        leading = _leading(messages)
+        top = _fit_top(messages, leading, fitting)
+        turns = _turns(messages, leading, fitting)
+        turns = _without_empty(turns, fitting)
+        turns = _with_user_first(turns, fitting)
+        turns = _without_prefill(turns, fitting)
+        tools = _limit_marks(request, tools, top, turns, fitting)
+        said = [_written(turn, messages, fitting) for turn in turns]
+    if not top:
+        return tuple(said), tools
+    first = Message(role="system", parts=tuple(p.part for p in top), top=True)
+    if fitting.native and len(leading) == 1:
+        first = replace(first, extras=messages[0].extras)
+    return (first, *said), tools
+
+
+def _settled(messages: tuple[Message, ...], fitting: Fitting) -> tuple[Message, ...]:
+    """`messages` with legal ids, and a result for every call."""
+    profile = fitting.profile
     rule = "any" if profile.call_ids == "omitted" else profile.call_ids
     messages = with_legal_call_ids(messages, rule, profile.max_call_id, unique=True)
-    messages = answered(messages, losses)
-    leading = _leading(messages)
-    top = _fit_top(messages, leading, fitting)
-    turns = _turns(messages, leading, fitting)
-    turns = _without_empty(turns, fitting)
-    turns = _with_user_first(turns, fitting)
-    turns = _without_prefill(turns, fitting)
-    tools = _limit_marks(request, tools, top, turns, fitting)
-    fitted: list[Message] = []
-    if top:
-        parts = tuple(placed.part for placed in top)
-        fitted.append(Message(role="system", parts=parts, top=True))
-    for turn in turns:
-        parts = tuple(placed.part for placed in turn.parts)
-        kept = fitting.native and turn.at >= 0
-        extras = messages[turn.at].extras if kept else None
-        fitted.append(Message(role=turn.role, parts=parts, extras=extras))
-    if fitting.native and len(leading) == 1:
-        fitted[:1] = [replace(m, extras=messages[0].extras) for m in fitted[:1]]
-    return tuple(fitted), tools
+    return answered(messages, fitting.losses)
+
+
+def _written(turn: _Turn, messages: tuple[Message, ...], fitting: Fitting) -> Message:
+    parts = tuple(placed.part for placed in turn.parts)
+    kept = fitting.native and turn.at >= 0
+    extras = messages[turn.at].extras if kept else None
+    return Message(role=turn.role, parts=parts, extras=extras)
+
+
+# --- the usual, fast ---------------------------------------------------------------
+
+
+def _needs_no_fitting(plain: list[PlainMessage], fitting: Fitting) -> bool:
+    """Whether all calls have ids, names and arguments that may be sent."""
+    profile, names = fitting.profile, fitting.names
+    calls = [call for message in plain for call in message.calls]
+    rule = "any" if profile.call_ids == "omitted" else profile.call_ids
+    ids = (call.call_id for call in calls)
+    return are_legal(ids, rule, profile.max_call_id) and all(
+        call.name not in names and plain_object(call.arguments) for call in calls
+    )
+
+
+def _joined(
+    messages: tuple[Message, ...], plain: list[PlainMessage], fitting: Fitting
+) -> list[Message]:
+    """The plain ones among `messages`, neighbours of the user's as one."""
+    said: list[Message] = []
+    before = ""
+    for one in plain:
+        message = messages[one.at]
+        if one.role == before:
+            reason = "merged with the turn before it"
+            path = f"messages[{one.at}]"
+            fitting.losses.approximate("message.boundary", path, reason)
+            parts = said[-1].parts + message.parts
+            said[-1] = Message(role=message.role, parts=parts)
+        else:
+            said.append(message)
+        before = one.role
+    return said
 
 
 def _leading(messages: tuple[Message, ...]) -> set[int]:

@@ -15,6 +15,7 @@ from msgspec import Raw
 from llmwire import _seal
 from llmwire._ids import is_minted_call
 from llmwire._json import decode_any, decode_object, is_json, level
+from llmwire._plain import plain_object
 from llmwire._turns import reasoning_text
 from llmwire.dialects.anthropic._blocks_read import (
     ORIGIN,
@@ -176,6 +177,9 @@ def signature_value(part: ReasoningPart) -> str | None:
 
 def arguments_value(arguments: str) -> Raw:
     """Arguments as the value of `input`: any JSON as it stands, else `{}`."""
+    found = plain_object(arguments)
+    if found is not None:
+        return found
     text = arguments.strip()
     if not text or not is_json(text):
         return _EMPTY

@@ -275,7 +275,11 @@ def retry_after(headers: Headers) -> float | None:
 def error_members(error: APIError) -> dict[str, object]:
     """The envelope for `error`."""
     _, word = _WORDS[error.kind]
-    inner: dict[str, object] = {"type": word, "message": redacted(error.message)}
+    message = redacted(error.message)
+    if error.kind == "context_length" and "prompt is too long" not in message.lower():
+        # There is no code for it: clients that compact go by these words.
+        message = f"prompt is too long: {message}"
+    inner: dict[str, object] = {"type": word, "message": message}
     if error.code is not None and error.kind in ("quota", "rate_limit", "billing"):
         inner["details"] = {"error_code": error.code}
     return {"type": "error", "error": inner}

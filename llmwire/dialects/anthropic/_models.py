@@ -8,7 +8,14 @@ from typing import Any, Final
 
 from msgspec import Raw
 
-from llmwire._json import decode_any, decode_object, encode, level, nested
+from llmwire._json import (
+    decode_any,
+    decode_object,
+    encode,
+    level,
+    nested,
+    with_member,
+)
 from llmwire.dialects import ModelInfo, ModelList
 from llmwire.dialects.anthropic._wire import NAME
 from llmwire.errors import RemoteProtocolError
@@ -110,7 +117,7 @@ def _instant(seconds: int | None) -> str:
 
 def _write_model(info: ModelInfo) -> object:
     if info.dialect == NAME and info.raw is not None:
-        return info.raw
+        return with_member(info.raw, "id", info.id)
     entry: dict[str, object] = {
         "type": "model",
         "id": info.id,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from typing import Final
+from urllib.parse import unquote
 
 from llmwire.dialects import Route
 from llmwire.http import Headers, HTTPRequest
@@ -42,7 +43,7 @@ def route(request: HTTPRequest) -> Route | None:
     if path.endswith(MODELS):
         return Route(operation="models")
     found = _MODEL.search(path)
-    return Route(operation="model", model=found[1]) if found else None
+    return Route(operation="model", model=unquote(found[1])) if found else None
 
 
 def read_credential(request: HTTPRequest) -> str | None:

@@ -15,7 +15,6 @@ from msgspec import UNSET, Raw, UnsetType
 from llmwire._json import (
     NULL,
     Schema,
-    check_nesting,
     decode_any,
     decode_object,
     decoder,
@@ -23,6 +22,7 @@ from llmwire._json import (
     nested,
     strangers,
 )
+from llmwire._nesting import check_nesting
 from llmwire.dialects.anthropic import _wire as w
 from llmwire.dialects.anthropic._blocks_read import REQUEST, STRING_NOTE, read_blocks
 from llmwire.dialects.anthropic._cache import odd_members, read_cache

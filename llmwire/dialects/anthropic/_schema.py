@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from msgspec import Raw
+from msgspec import MsgspecError, Raw, Struct
+from msgspec.json import Decoder
 
 from llmwire._json import decode_any, encode
 
@@ -117,6 +118,23 @@ def _is_object(schema: dict[str, Any]) -> bool:
     return kind == "object" or listed or "properties" in schema
 
 
+class _Typed(Struct):
+    """The one member of a schema that is looked at."""
+
+    type: str
+
+
+_TYPED: Final = Decoder(_Typed)
+
+
+def _says_object(schema: Raw) -> bool:
+    """Whether the root's type is just that, which is the rule."""
+    try:
+        return _TYPED.decode(schema).type == "object"
+    except (MsgspecError, UnicodeError, RecursionError):
+        return False
+
+
 def object_schema(schema: Raw | None) -> tuple[Raw, bool]:
     """A schema for the arguments of a tool, whose root must be an object.
 
@@ -124,6 +142,8 @@ def object_schema(schema: Raw | None) -> tuple[Raw, bool]:
     """
     if schema is None or bytes(schema).strip() == b"null":
         return Raw(b'{"type":"object","properties":{}}'), True
+    if _says_object(schema):
+        return schema, False
     value = decode_any(bytes(schema))
     if isinstance(value, dict) and value.get("type") == "object":
         return schema, False

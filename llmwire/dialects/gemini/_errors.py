@@ -110,6 +110,8 @@ _TOO_LONG = re.compile(
     r"|prompt is too long|maximum context length|context window",
     re.IGNORECASE,
 )
+_TOO_MANY = re.compile(r"token count .*exceeds", re.IGNORECASE)
+_EXCEEDED: Final = "The input token count exceeds the maximum number of tokens allowed"
 _SECRET = re.compile(
     r"\bsk-[A-Za-z0-9_-]{8,}|\bAIza[A-Za-z0-9_-]{8,}|\bBearer\s+[A-Za-z0-9._~+/=-]{8,}"
 )
@@ -287,7 +289,7 @@ def envelope(error: APIError) -> bytes:
     status, word = _STATUSES[error.kind]
     fields: dict[str, Any] = {
         "code": _status(error, status),
-        "message": redacted(error.message),
+        "message": _told(error),
         "status": word,
     }
     details: list[dict[str, Any]] = []
@@ -309,6 +311,14 @@ def envelope(error: APIError) -> bytes:
     if details:
         fields["details"] = details
     return encode({"error": fields})
+
+
+def _told(error: APIError) -> str:
+    message = redacted(error.message)
+    if error.kind == "context_length" and not _TOO_MANY.search(message):
+        # There is no status for it: clients that compact go by these words.
+        return f"{_EXCEEDED}: {message}"
+    return message
 
 
 def _status(error: APIError, usual: int) -> int:

@@ -20,6 +20,7 @@ from msgspec.structs import replace
 from llmwire import _seal
 from llmwire._json import NULL, decode_raw, level
 from llmwire._turns import (
+    ATTACHED,
     NO_RESULT,
     REMINDER,
     Placed,
@@ -42,6 +43,13 @@ from llmwire.dialects.gemini._names import SINGLE
 from llmwire.dialects.gemini._notes import noted
 from llmwire.dialects.gemini._parts_read import NAME
 from llmwire.dialects.gemini._parts_write import Members, Writer
+from llmwire.dialects.gemini._plain_contents import (
+    plain_contents,
+    report_apart,
+    report_merged,
+    report_unnamed,
+    stand_in,
+)
 from llmwire.dialects.gemini._request_read import WIRE_ROLES
 from llmwire.errors import RemoteProtocolError
 from llmwire.messages import (
@@ -57,8 +65,6 @@ from llmwire.messages import (
 )
 from llmwire.requests import Request
 
-SENTINEL: Final = "skip_thought_signature_validator"
-"""What Google documents for calls whose signature does not exist."""
 PLACEHOLDER: Final = "(empty)"
 _AUTHORS: Final = ("user", "assistant")
 
@@ -187,10 +193,7 @@ class _History:
         """Put the sentinel where a signature is due and there is none."""
         if not self._aim.profile.requires_signatures or isinstance(wire, Raw):
             return
-        reason = "a stand-in that skips the check"
-        place = f"{path}.signature"
-        self._losses.approximate("reasoning.signature", place, reason)
-        wire["thoughtSignature"] = SENTINEL
+        stand_in(wire, f"{path}.signature", self._losses)
 
     # --- results -------------------------------------------------------------------
 
@@ -206,6 +209,8 @@ class _History:
         if name is not None:
             result["name"] = self._names.get(name, name)
         texts, media, moved = self._contents(part, path)
+        if moved and not any(texts):
+            texts = [ATTACHED]
         response = self._response(part, texts)
         if response is not None:
             result["response"] = response
@@ -290,6 +295,9 @@ class _History:
         messages = self._request.messages
         leading = leading_messages(messages)
         instruction = self._instruction(messages[:leading])
+        plain = plain_contents(messages, leading, self._aim, self._names)
+        if plain is not None:
+            return instruction, plain
         contents: list[Any] = []
         kept: list[Message] = []
         for at, message in enumerate(messages):
@@ -363,8 +371,7 @@ class _History:
 
     def _report_merged(self, turn: Turn) -> None:
         for at in turn.messages[1:]:
-            reason = "neighbours of one role are one content"
-            self._losses.approximate("message.boundary", f"messages[{at}]", reason)
+            report_merged(at, self._losses)
 
     def _model_turn(self, turn: Turn, contents: list[Any], current: bool) -> None:
         self._settle(contents)
@@ -402,9 +409,7 @@ class _History:
                 others.append(wire)
         if others or (said and not results) or not turn.parts:
             if results:
-                reason = "results stand in a content of their own"
-                place = f"messages[{turn.messages[-1]}]"
-                self._losses.approximate("message.boundary", place, reason)
+                report_apart(turn.messages[-1], self._losses)
             self._put("user", others, turn, contents)
         else:
             self._drop_empty(self._silent(turn))
@@ -449,8 +454,7 @@ class _History:
             self._losses.approximate("tool.name", f"{placed.path}.name", reason)
             part = replace(part, name=known)
         elif part.name is None:
-            reason = "results name their function"
-            self._losses.default("tool.name", f"{placed.path}.name", reason)
+            report_unnamed(placed.path, self._losses)
         elif part.name in self._names:
             reason = f"sent as `{self._names[part.name]}`"
             self._losses.emulate("tool.name", f"{placed.path}.name", reason)

@@ -9,7 +9,7 @@ from typing import Any
 
 from msgspec import Raw
 
-from llmwire._json import decode_any, decode_object, encode, level
+from llmwire._json import decode_any, decode_object, encode, level, with_member
 from llmwire.dialects import ModelInfo, ModelList
 from llmwire.dialects.gemini._parts_read import NAME
 from llmwire.errors import RemoteProtocolError
@@ -96,7 +96,9 @@ def _model(entry: dict[str, Any]) -> ModelInfo:
 
 def _entry(model: ModelInfo) -> Any:
     if model.dialect == NAME and model.raw is not None:
-        return model.raw
+        if not model.id:
+            return model.raw
+        return with_member(model.raw, "name", f"models/{model.id}")
     entry: dict[str, Any] = {
         "name": f"models/{model.id}",
         "version": "001",

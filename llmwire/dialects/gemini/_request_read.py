@@ -12,7 +12,8 @@ from typing import Any, Final
 
 from msgspec import UNSET, Raw
 
-from llmwire._json import NULL, check_nesting, decode_object, encode, nested, strangers
+from llmwire._json import NULL, decode_object, encode, nested, strangers
+from llmwire._nesting import check_nesting
 from llmwire._turns import PLACEMENT, settled_signatures
 from llmwire.dialects.gemini import _wire
 from llmwire.dialects.gemini._config_read import read_config

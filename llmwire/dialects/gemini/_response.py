@@ -21,13 +21,13 @@ from llmwire._ids import is_minted_call, mint, mint_call
 from llmwire._json import (
     NULL,
     LearnedSchema,
-    check_nesting,
     decode_any,
     encode,
     level,
     nested,
     strangers,
 )
+from llmwire._nesting import check_nesting
 from llmwire.dialects import ReplyTarget, ResponseSource
 from llmwire.dialects.gemini import _wire
 from llmwire.dialects.gemini._grounding import read_citations, write_grounding

@@ -15,6 +15,7 @@ from typing import Any, Final
 from msgspec import UNSET, Raw
 
 from llmwire._json import NULL, decode_object, decoder, encode, level, strangers
+from llmwire._turns import own_choice
 from llmwire.dialects.gemini._config_write import Aim
 from llmwire.dialects.gemini._names import camel, checked, read
 from llmwire.dialects.gemini._notes import kept, noted
@@ -278,7 +279,7 @@ def _write_parameters(
 
 def write_choice(request: Request, aim: Aim, names: dict[str, str]) -> Any:
     """The `functionCallingConfig`, None where there is nothing to say."""
-    choice = request.tool_choice
+    choice = request.tool_choice if aim.native else own_choice(request, aim.losses)
     if choice is None:
         return None
     if aim.native and choice.raw is not None:

@@ -82,9 +82,9 @@ def _report_show(reasoning: Reasoning, to: Writing) -> None:
         to.losses.drop("reasoning.show", "reasoning.summary", reason)
 
 
-def _report_off(reasoning: Reasoning, to: Writing) -> None:
+def _report_off(reasoning: Reasoning, to: Writing, sent: str | None = None) -> None:
     for name in ("effort", "budget"):
-        if getattr(reasoning, name) is not None:
+        if getattr(reasoning, name) not in (None, sent):
             feature = f"reasoning.{name}"
             to.losses.drop(feature, f"reasoning.{name}", "thinking is off")
 
@@ -94,18 +94,20 @@ def _word(request: Request, reasoning: Reasoning, to: Writing) -> str | None:
     efforts, losses = to.profile.efforts, to.losses
     effort = reasoning.effort
     if reasoning.mode == "off":
-        _report_off(reasoning, to)
         if "none" in efforts and to.profile.thinking_off:
+            _report_off(reasoning, to)
             return "none"
         lowest = next((w for w in _effort.ORDER[1:] if w in efforts), None)
+        _report_off(reasoning, to, lowest)
         reason = "thinking cannot be turned off"
         losses.approximate("reasoning.mode", "reasoning", reason)
         return lowest
     if effort is None and reasoning.budget is not None and reasoning.budget >= 0:
         reason = "the server takes an effort, not a budget"
         losses.approximate("reasoning.budget", "reasoning.budget", reason)
-        losses.approximate("reasoning.effort", "reasoning.effort", reason)
         effort = _effort.of_budget(reasoning.budget, request.max_tokens)
+        if _effort.nearest(effort, efforts) is not None:
+            losses.approximate("reasoning.effort", "reasoning.effort", reason)
     elif reasoning.budget is not None:
         reason = "the server takes an effort, not a budget"
         losses.drop("reasoning.budget", "reasoning.budget", reason)

@@ -356,9 +356,16 @@ def envelope(error: APIError) -> bytes:
         "message": redacted(error.message),
         "type": kind,
         "param": error.param,
-        "code": error.code if error.dialect == NAME and error.code else code,
+        "code": _told_code(error, code),
     }
     return encode({"error": inner})
+
+
+def _told_code(error: APIError, usual: str | None) -> str | None:
+    """OpenAI's dialects tell their own codes, what no server said one that is usual."""
+    if error.dialect in (NAME, "openai-responses"):
+        return error.code or usual
+    return usual or (error.code if error.dialect is None else None)
 
 
 def encode_error(error: APIError) -> HTTPReply:

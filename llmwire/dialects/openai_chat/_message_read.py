@@ -8,9 +8,10 @@ strangers under their names, spellings as notes (`_notes`).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Final
 
-from msgspec import UNSET, Raw, UnsetType
+from msgspec import UNSET, MsgspecError, Raw, UnsetType
+from msgspec.json import Decoder
 from msgspec.structs import replace
 
 from llmwire import _seal
@@ -64,6 +65,7 @@ from llmwire.messages import (
 
 Mint = Callable[[], str]
 """Gives the id of the next call that has none."""
+_TEXT: Final = Decoder(str)
 
 
 def read_spoken(
@@ -214,19 +216,12 @@ def decode_list(raw: Raw) -> list[Raw]:
 
 def simple_parts(wire: Spoken) -> tuple[Part, ...] | None:
     """A text, calls of functions, or both; None for all other messages."""
-    if not (
-        wire.refusal is UNSET
-        and wire.reasoning_content is UNSET
-        and wire.reasoning is UNSET
-        and wire.reasoning_details is UNSET
-        and wire.reasoning_text is UNSET
-        and wire.annotations is UNSET
-        and wire.audio is UNSET
-        and wire.function_call is UNSET
-        and wire.name is UNSET
-        and wire.prefix is UNSET
-        and not wire.extras
-    ):
+    unset = (
+        wire.refusal is wire.reasoning_content is wire.reasoning is UNSET
+        and wire.reasoning_details is wire.reasoning_text is wire.annotations is UNSET
+        and wire.audio is wire.function_call is wire.name is wire.prefix is UNSET
+    )
+    if not unset or wire.extras:
         return None
     content, calls = wire.content, wire.tool_calls
     parts: list[Part] = []
@@ -247,16 +242,17 @@ def simple_parts(wire: Spoken) -> tuple[Part, ...] | None:
 
 def _simple_call(wire: ToolCall) -> ToolCallPart | None:
     function, call_id = wire.function, wire.id
-    if wire.type != "function" or not call_id or not function or wire.extras:
+    unset = wire.index is wire.custom is wire.extra_content is UNSET
+    if not unset or wire.type != "function" or not call_id or not function:
         return None
     name, raw = function.name, function.arguments
-    plain = wire.index is UNSET and wire.custom is UNSET and wire.extra_content is UNSET
-    if not plain or not name or function.extras or isinstance(raw, UnsetType):
+    if not name or wire.extras or function.extras or raw is UNSET:
         return None
-    octets = bytes(raw)
-    if octets[:1] != b'"':
+    try:
+        arguments = _TEXT.decode(raw)
+    except (MsgspecError, UnicodeError):
         return None
-    return ToolCallPart(call_id=call_id, name=name, arguments=decode_as(str, octets))
+    return ToolCallPart(call_id=call_id, name=name, arguments=arguments)
 
 
 # --- calls -------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from llmwire import _seal
 from llmwire._json import decode_object
-from llmwire._turns import REMINDER, Placed, call_names, reasoning_text
+from llmwire._turns import ATTACHED, REMINDER, Placed, call_names, reasoning_text
 from llmwire.dialects.openai_chat._content_write import write_element
 from llmwire.dialects.openai_chat._message_write import (
     Sorted,
@@ -40,6 +40,7 @@ from llmwire.dialects.openai_chat._reasoning import native_thoughts
 from llmwire.dialects.openai_chat._templates import (
     INSTRUCTIONS,
     alternating,
+    results_behind_calls,
     system_first,
 )
 from llmwire.dialects.openai_chat._writing import NAME, Writing
@@ -83,6 +84,7 @@ class MessageWriter:
                 to.losses.approximate("message.boundary", "messages", reason)
             found += written
         if not to.exact:
+            found = results_behind_calls(found, to.losses)
             if to.profile.merge_system:
                 found = system_first(found, to.losses)
             if to.profile.strict_alternation:
@@ -376,6 +378,8 @@ class MessageWriter:
             for each in inside:
                 reason = "an empty text says nothing"
                 to.losses.drop("message.empty", each.path, reason)
+        if hoisted and not content:
+            content = ATTACHED
         if part.error:
             to.losses.emulate("tool_result.error", path, "an error is told in words")
             content = self._as_error(content)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from typing import Any, Final, NoReturn
+from urllib.parse import unquote
 
 from msgspec import UNSET, Raw, UnsetType
 
-from llmwire._json import Schema, Wire, encode
+from llmwire._json import Schema, Wire, encode, with_member
 from llmwire.dialects import ModelInfo, ModelList, Route
 from llmwire.dialects.openai_chat._request_read import decode_request
 from llmwire.dialects.openai_chat._text import validated
@@ -47,7 +48,7 @@ def route(http: HTTPRequest) -> Route | None:
         return Route(operation="models")
     _, found, model = path.partition(f"{MODELS_PATH}/")
     if found and model:
-        return Route(operation="model", model=model)
+        return Route(operation="model", model=unquote(model))
     return Route(operation="other") if "/chat/completions/" in path else None
 
 
@@ -104,7 +105,7 @@ def _known(value: Any) -> Any:
 
 def _written(model: ModelInfo) -> Any:
     if model.dialect == NAME and model.raw is not None:
-        return model.raw
+        return with_member(model.raw, "id", model.id)
     return {
         "id": model.id,
         "object": "model",

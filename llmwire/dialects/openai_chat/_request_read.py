@@ -16,13 +16,13 @@ from llmwire._ids import mint_call
 from llmwire._json import (
     NULL,
     Schema,
-    check_nesting,
     decode_any,
     decode_object,
     encode,
     nested,
     strangers,
 )
+from llmwire._nesting import check_nesting
 from llmwire._turns import settled_signatures
 from llmwire.dialects.openai_chat._message_read import (
     read_content,
@@ -381,19 +381,13 @@ class _Reader:
 
     def _result(self, wire: ToolMessage | FunctionMessage, at: int) -> Part:
         content = wire.content
-        if (
-            type(content) is str
-            and type(wire) is ToolMessage
-            and wire.name is UNSET
-            and not wire.extras
-            and content
-            and wire.tool_call_id
-        ):
-            return ToolResultPart(
-                call_id=wire.tool_call_id,
-                parts=(TextPart(content),),
-                kind=self._kind(wire.tool_call_id),
-            )
+        if type(content) is str and content and type(wire) is ToolMessage:
+            call_id = wire.tool_call_id
+            if call_id and wire.name is UNSET and not wire.extras:
+                text = (TextPart(content),)
+                return ToolResultPart(
+                    call_id=call_id, parts=text, kind=self._kind(call_id)
+                )
         kept = Kept(strangers(wire))
         if content == "":
             parts: list[Part] = []

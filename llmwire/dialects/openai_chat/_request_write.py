@@ -13,7 +13,7 @@ from typing import Any, Final
 from msgspec import Raw
 
 from llmwire._json import encode, level
-from llmwire._turns import answered, legal_names, with_legal_call_ids
+from llmwire._turns import answered, legal_names, own_choice, with_legal_call_ids
 from llmwire.dialects import Encoded, RequestTarget
 from llmwire.dialects.openai_chat._effort import write_reasoning
 from llmwire.dialects.openai_chat._messages_write import MessageWriter
@@ -373,8 +373,10 @@ class _Writer:
             if LEGACY in self._notes() and choice.kind != "allowed":
                 self._out["function_call"] = write_legacy_choice(choice)
             else:
-                written = write_choice(choice, request, to, self._names)
-                self._put("tool_choice", written, "tool.choice")
+                own = choice if to.native else own_choice(request, to.losses)
+                if own is not None:
+                    written = write_choice(own, request, to, self._names)
+                    self._put("tool_choice", written, "tool.choice")
         if request.parallel is not None:
             if lonely:
                 reason = "there are no tools to call"

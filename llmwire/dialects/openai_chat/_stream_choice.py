@@ -88,6 +88,8 @@ class ChoiceState:
         self.index = index
         self.seen: dict[str, Raw] = {}
         """Strangers by their key, as last told."""
+        self.values: object = ((), ())
+        """Theirs and the delta's, as they last came."""
         self.spoke = False
         self.has_refusal = False
         self._tracker = tracker

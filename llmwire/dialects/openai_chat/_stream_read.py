@@ -22,16 +22,15 @@ chat-streaming), each a habit of some server:
 
 Theory of operation: frames are decoded into learned structs. What a frame says goes to
 the tracker, choice by choice; `_ChoiceState` knows the parts that may still grow. Most
-frames of a stream differ from the one before in a single text: `_template` holds the
+frames of a stream differ from the one before in a single text: a `Template` holds the
 bytes around it, and a frame that has the same bytes around another text needs no
 decoding. Whatever is decoded forgets the template, for it may change what is open.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 from msgspec import Raw, UnsetType
 
@@ -41,6 +40,7 @@ from llmwire._json import (
     decode_object,
     escaped,
     nested,
+    stranger_values,
     strangers,
 )
 from llmwire._parts import PartTracker
@@ -48,7 +48,7 @@ from llmwire.dialects import ResponseSource
 from llmwire.dialects.openai_chat._errors import error_of, find_error, is_error
 from llmwire.dialects.openai_chat._stop import read_stop
 from llmwire.dialects.openai_chat._stream_choice import ChoiceState
-from llmwire.dialects.openai_chat._usage import read_usage
+from llmwire.dialects.openai_chat._stream_template import Counts, Template, learned
 from llmwire.dialects.openai_chat._wire import Chunk, ChunkChoice, Delta
 from llmwire.dialects.openai_chat._writing import NAME
 from llmwire.errors import RemoteProtocolError
@@ -56,23 +56,18 @@ from llmwire.events import (
     Event,
     Extra,
     Ping,
-    ReasoningDelta,
     ServiceTier,
-    TextDelta,
     UsageUpdate,
 )
-from llmwire.messages import APIError, Extras, Usage
+from llmwire.messages import APIError, Extras
 from llmwire.sse import Frame
 
 _ROOT: Final = frozenset(Chunk.__struct_encode_fields__) - {"error"}
 _DELTA: Final = frozenset(Delta.__struct_encode_fields__)
 _CHOICE: Final = frozenset(ChunkChoice.__struct_encode_fields__)
-_GROWS: Final = re.compile(
-    rb'"(content|reasoning_content|reasoning|reasoning_text)"\s*:\s*"'
-)
-_REST: Final = re.compile(rb'[^"\\\x00-\x1f]*')
-_PADDED: Final = re.compile(rb'"(?:obfuscation|p|padding)"\s*:\s*"([A-Za-z0-9]*)"')
-_PADDING: Final = re.compile(rb"[A-Za-z0-9]*")
+_TRIES: Final = 8
+_PAUSE: Final = 32
+"""After so many frames without a known shape one is learned only now and then."""
 
 
 class ChatReader:
@@ -84,23 +79,20 @@ class ChatReader:
         self._schema = LearnedSchema(Chunk)
         self._choices: dict[int, ChoiceState] = {}
         self._root: dict[str, Raw] = {}
+        self._root_values: object = ()
         self._waiting: Extras = {}
         self._id: str | None = None
         self._tier: str | None = None
-        self._usage: Usage | None = None
-        self._raw_usage: Raw | None = None
-        self._told = False
-        # The template: bytes before and behind a text, the part that grows by it.
-        self._head = b""
-        self._head_size = 0
-        self._tail = b""
-        self._pad = b""
-        self._grows: type[Any] = TextDelta
-        self._index = -1
+        self._counts = Counts(source.profile.reasoning_outside_output)
+        self._usage: UsageUpdate | None = None
+        """Waits for the message to begin."""
+        self._template: Template | None = None
+        self._misses = 0
+        """Frames since one was of a known shape."""
         self._field = ""
+        """Member of the one plain text of the last choice."""
         self._spoken: list[str] = []
-        self._thought: list[str] | None = None
-        """Where the pieces go, if it is a thought that grows."""
+        """Where the pieces of its thought go."""
 
     @property
     def violations(self) -> Mapping[str, int]:
@@ -117,64 +109,21 @@ class ChatReader:
     def receive(self, frame: Frame) -> list[Event]:
         """Events of one frame."""
         data = frame.data
-        if self._head and data is not None and data.startswith(self._head):
-            event = self._by_template(data)
-            if event is not None:
-                return event
-        self._head = b""
+        if self._template is not None and data is not None:
+            known = self._template.read(data)
+            if known is not None:
+                self._misses = 0
+                return known
+        self._template = None
+        self._misses += 1
         self._receive(frame)
         events = self._tracker.drain()
-        if len(events) == 1 and data is not None:
-            self._learn(data, events[0])
+        patient = self._misses < _TRIES or self._misses % _PAUSE == 0
+        if patient and 1 <= len(events) <= 2 and data is not None:
+            self._template = learned(
+                data, events, self._field, self._spoken, self._counts
+            )
         return events
-
-    def _by_template(self, data: bytes) -> list[Event] | None:
-        start = self._head_size
-        stop = _REST.match(data, start).end()  # type: ignore[union-attr]  # matches always
-        tail = self._tail
-        if self._pad:
-            if not data.startswith(tail, stop):
-                return None
-            after = _PADDING.match(data, stop + len(tail)).end()  # type: ignore[union-attr]  # matches always
-            if data[after:] != self._pad:
-                return None
-        elif data[stop:] != tail:
-            return None
-        if stop == start:
-            return []
-        try:
-            text = data[start:stop].decode()
-        except UnicodeDecodeError:
-            return None
-        if self._thought is not None:
-            self._thought.append(text)
-        return [self._grows(self._index, text)]
-
-    def _learn(self, data: bytes, event: Event) -> None:
-        """Remember the bytes around the one text that this frame said."""
-        if isinstance(event, ReasoningDelta):
-            if event.summary is not None:
-                return
-        elif not isinstance(event, TextDelta):
-            return
-        text = event.text
-        found = _GROWS.search(data)
-        if found is None or found[1].decode() != self._field:
-            return
-        start = found.end()
-        stop = _REST.match(data, start).end()  # type: ignore[union-attr]  # matches always
-        head, tail = data[:start], data[stop:]
-        plain = b"\\" not in head and tail[:1] == b'"'
-        if not plain or _GROWS.search(tail) or data[start:stop].decode() != text:
-            return
-        self._pad = b""
-        padded = _PADDED.search(tail)
-        if padded is not None:
-            self._pad = tail[padded.end(1) :]
-            tail = tail[: padded.start(1)]
-        self._head, self._head_size, self._tail = head, len(head), tail
-        self._grows, self._index = type(event), event.index
-        self._thought = self._spoken if self._grows is ReasoningDelta else None
 
     def _receive(self, frame: Frame) -> None:
         data = frame.data
@@ -249,10 +198,9 @@ class ChatReader:
     def _read_chunk(self, chunk: Chunk) -> None:
         tracker = self._tracker
         choices = chunk.choices
-        found = strangers(chunk)
         if not tracker.started:
             if not chunk.id and not choices:
-                self._waiting |= self._root_extras(found, chunk)
+                self._waiting |= self._root_extras(chunk)
                 self._read_usage(chunk)
                 return
             self._start(chunk)
@@ -264,7 +212,7 @@ class ChatReader:
         if tier and tier != self._tier:
             self._tier = tier
             tracker.emit(ServiceTier(tier))
-        extras = self._root_extras(found, chunk) if found else {}
+        extras = self._root_extras(chunk)
         if self._waiting:
             extras, self._waiting = {**self._waiting, **extras}, {}
         if extras:
@@ -283,11 +231,15 @@ class ChatReader:
             float(created) if known else None,  # type: ignore[arg-type]  # a number here
         )
 
-    def _root_extras(self, found: Mapping[str, Raw], chunk: Chunk) -> Extras:
+    def _root_extras(self, chunk: Chunk) -> Extras:
         """Strangers of the root that are new or have changed."""
+        values = stranger_values(chunk)
+        if values == self._root_values:
+            return {}
+        self._root_values = values
         seen = self._root
         fresh: dict[str, Raw] = {}
-        for name, value in found.items():
+        for name, value in strangers(chunk).items():
             if name in _ROOT:
                 _count(self._tracker, "misfit-member")
                 continue
@@ -296,9 +248,10 @@ class ChatReader:
         return nested("", fresh, None) or {}
 
     def _read_choices(self, choices: list[ChunkChoice], chunk: Chunk) -> None:
+        alone = len(choices) == 1
         last: dict[int, int] = {}
-        for at, choice in enumerate(choices):
-            last[self._index_of(choice)] = at
+        if not alone:
+            last = {self._index_of(choice): at for at, choice in enumerate(choices)}
         words: dict[int, str] = {}
         aggregated = chunk.object == "chat.completion"
         for at, choice in enumerate(choices):
@@ -314,7 +267,7 @@ class ChatReader:
             self._spoken = state.thought
             if choice.finish_reason:
                 words[index] = choice.finish_reason
-            if at == last[index] and index in words:
+            if index in words and (alone or at == last[index]):
                 self._end(state, words[index])
 
     @staticmethod
@@ -346,23 +299,18 @@ class ChatReader:
 
     def _read_usage(self, chunk: Chunk) -> None:
         given = chunk.usage
-        if isinstance(given, UnsetType) or bytes(given) == b"null":
-            raw = self._usage_elsewhere(chunk)
-        else:
-            raw = given
-        if raw is not None and raw != self._raw_usage:
-            outside = self._source.profile.reasoning_outside_output
-            usage = read_usage(raw, outside=outside)
-            self._raw_usage = raw.copy()
-            if usage is not None and usage != self._usage:
-                self._usage, self._told = usage, False
+        own = b"" if isinstance(given, UnsetType) else bytes(given)
+        self._counts.given = own if own[:1] == b"{" else b""
+        raw = self._usage_elsewhere(chunk) if own in (b"", b"null") else given
+        if isinstance(raw, Raw):
+            self._usage = self._counts.read(raw) or self._usage
         self._tell_usage()
 
     def _tell_usage(self) -> None:
         """Emit the usage, once the message has begun."""
-        if not self._told and self._usage is not None and self._tracker.started:
-            self._told = True
-            self._tracker.emit(UsageUpdate(self._usage))
+        if self._usage is not None and self._tracker.started:
+            self._tracker.emit(self._usage)
+            self._usage = None
 
     def _usage_elsewhere(self, chunk: Chunk) -> Raw | None:
         """Moonshot's place for usage, and Groq's."""
@@ -424,6 +372,11 @@ def choice_strangers(
     choice: ChunkChoice, state: ChoiceState, tracker: PartTracker
 ) -> Extras:
     """Strangers of a choice and its delta that are new or have changed."""
+    delta = choice.delta
+    values = stranger_values(choice), stranger_values(delta) if delta else ()
+    if values == state.values:
+        return {}
+    state.values = values
     seen = state.seen
     fresh: Extras = {}
     for name, value in strangers(choice).items():
@@ -434,7 +387,6 @@ def choice_strangers(
             _count(tracker, "misplaced-member")
         elif seen.get(key) != value:
             seen[key] = fresh[key] = value.copy()
-    delta = choice.delta
     if delta:
         for name, value in strangers(delta).items():
             key = f"message/{escaped(name)}"

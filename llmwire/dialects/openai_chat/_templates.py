@@ -5,6 +5,7 @@ Knows messages as they are written, and nothing of what they were read from.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Final
 
 from llmwire.dialects.openai_chat._pieces_write import Members
@@ -24,6 +25,39 @@ def system_first(found: list[Members], losses: LossRecorder) -> list[Members]:
     texts = [_text(m.get("content")) for m in told]
     first = {"role": "system", "content": "\n\n".join(t for t in texts if t)}
     return [first, *(m for m in found if m["role"] not in INSTRUCTIONS)]
+
+
+def results_behind_calls(found: list[Members], losses: LossRecorder) -> list[Members]:
+    """Results directly behind the turn whose calls they answer, before all others.
+
+    The vendor refuses any other order (`tool_calls` must be followed by tool messages).
+    Results that answer nothing stay where they are.
+    """
+    groups: list[list[Members]] = []
+    asked: dict[str, list[Members]] = {}
+    for message in found:
+        group: list[Members] | None = None
+        if message["role"] == "tool":
+            group = asked.get(message["tool_call_id"])
+        if group is None:
+            group = []
+            groups.append(group)
+        group.append(message)
+        asked.update(dict.fromkeys(_call_ids(message), group))
+    behind = [message for group in groups for message in group]
+    if all(a is b for a, b in zip(found, behind, strict=True)):
+        return found
+    reason = "results stand directly behind their calls"
+    losses.approximate("message.order", "messages", reason)
+    return behind
+
+
+def _call_ids(message: Members) -> Iterator[str]:
+    calls = message.get("tool_calls")
+    for call in calls if isinstance(calls, list) else ():
+        call_id = call.get("id") if isinstance(call, dict) else None
+        if isinstance(call_id, str):
+            yield call_id
 
 
 def alternating(found: list[Members], losses: LossRecorder) -> list[Members]:

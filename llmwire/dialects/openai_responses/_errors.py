@@ -357,6 +357,8 @@ def error_object(error: APIError) -> dict[str, Any]:
     """The inside of the envelope."""
     kind, code = _WRITTEN[error.kind]
     own = error.code if error.dialect in (NAME, "openai-chat") else None
+    if error.dialect is None and code is None:
+        own = error.code
     return {
         "message": redacted(error.message),
         "type": kind,
@@ -369,10 +371,10 @@ _FAILURES: Final[Mapping[ErrorKind, str]] = {
     "rate_limit": "rate_limit_exceeded",
     "quota": "rate_limit_exceeded",
     "invalid_request": "invalid_prompt",
-    "context_length": "invalid_prompt",
+    "context_length": "context_length_exceeded",
     "content_policy": "invalid_prompt",
 }
-"""Kind -> code of a failed response, out of the few that its type allows."""
+"""Kind -> code of a failed response, out of those that the server itself sends."""
 
 
 def failure_object(error: APIError) -> dict[str, Any]:

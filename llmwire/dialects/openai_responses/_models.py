@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import Any, Final
+from urllib.parse import unquote
 
 from msgspec import Raw
 
@@ -41,7 +42,7 @@ def route(request: HTTPRequest) -> Route | None:
     if found is None or request.method != "GET":
         return None
     if found[1]:
-        return Route(operation="model", model=found[1])
+        return Route(operation="model", model=unquote(found[1]))
     return Route(operation="models")
 
 
@@ -125,9 +126,9 @@ def encode_model(model: ModelInfo) -> bytes:
     return _json.encode(_entry(model))
 
 
-def _entry(model: ModelInfo) -> Object | Raw:
+def _entry(model: ModelInfo) -> Object | Raw | dict[str, Raw]:
     if model.dialect == NAME and model.raw is not None:
-        return model.raw
+        return _json.with_member(model.raw, "id", model.id)
     return {
         "id": model.id,
         "object": "model",

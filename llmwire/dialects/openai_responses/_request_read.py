@@ -14,6 +14,7 @@ from msgspec import UNSET, Raw, UnsetType
 
 from llmwire import _json
 from llmwire._json import NULL, Schema
+from llmwire._nesting import check_nesting
 from llmwire._turns import PLACEMENT, settled_signatures
 from llmwire.dialects.openai_responses import _content_read as contents
 from llmwire.dialects.openai_responses import _items_read as items
@@ -69,7 +70,7 @@ def decode_request(request: HTTPRequest, limits: Limits) -> Request:
     except UnicodeDecodeError as error:
         what = f"invalid UTF-8 at byte {error.start}"
         raise RemoteProtocolError(what, path="$") from None
-    _json.check_nesting(body, limits.nesting)
+    check_nesting(body, limits.nesting)
     wire = _BODY.decode(body)
     extras = _strangers(wire)
     form: list[str] = []

@@ -10,6 +10,7 @@ from msgspec import Raw
 from msgspec.structs import replace
 
 from llmwire import _json
+from llmwire._turns import own_choice
 from llmwire.dialects.openai_responses import _names
 from llmwire.dialects.openai_responses._content_write import Object, Way, merge
 from llmwire.requests import Request, Tool, ToolChoice
@@ -202,6 +203,9 @@ def write_tool_choice(
     ):
         body["parallel_tool_calls"] = request.parallel
     if choice is None or not may_send("tool_choice", "tool_choice", "tool.choice", way):
+        return
+    choice = own_choice(request, way.losses)
+    if choice is None:
         return
     if choice.kind == "opaque":
         way.losses.drop("tool.choice", "tool_choice", "a tool of another dialect")

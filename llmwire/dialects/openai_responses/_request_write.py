@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from llmwire import _json, _seal
 from llmwire._ids import digest
+from llmwire._plain import PlainMessage
 from llmwire._turns import (
     answered,
     call_names,
@@ -27,6 +28,12 @@ from llmwire.dialects.openai_responses import _names
 from llmwire.dialects.openai_responses._content_write import Object, Way
 from llmwire.dialects.openai_responses._items_read import is_plain
 from llmwire.dialects.openai_responses._names import NAME
+from llmwire.dialects.openai_responses._plain_items import (
+    report_boundary,
+    report_torn,
+    sendable,
+    write_plain,
+)
 from llmwire.dialects.openai_responses._request_params import write_parameters
 from llmwire.dialects.openai_responses._request_tools import legal_name
 from llmwire.http import HTTPRequest
@@ -110,15 +117,17 @@ def _encode(request: Request, target: RequestTarget) -> tuple[Object, Encoded]:
     )
     names: Mapping[str, str] = {}
     messages = request.messages
+    plain: list[PlainMessage] = []
     if not native:
         limit = target.profile.max_tool_name
         names = legal_names(request, lambda name: legal_name(name, limit), limit)
-        messages = answered(messages, target.losses)
-        rule = "any" if target.profile.call_ids == "omitted" else "safe"
-        rule = target.profile.call_ids if rule == "safe" else rule
-        messages = with_legal_call_ids(messages, rule, target.profile.max_call_id)
-    conversation = _Conversation(messages, way, names)
+        plain = sendable(messages, names, target.profile)
+        if not plain:
+            messages = _settled(messages, target)
+    conversation = _Conversation(messages[: len(messages) - len(plain)], way, names)
     conversation.write()
+    conversation.items += write_plain(plain)
+    report_torn(plain, target.losses)
     body: Object = {}
     if way.model is not None:
         body["model"] = way.model
@@ -127,6 +136,16 @@ def _encode(request: Request, target: RequestTarget) -> tuple[Object, Encoded]:
     _write_input(request, conversation.items, body)
     encoded = write_parameters(request, body, way, names)
     return body, encoded
+
+
+def _settled(
+    messages: tuple[Message, ...], target: RequestTarget
+) -> tuple[Message, ...]:
+    """`messages` with a result for every call, and legal ids."""
+    profile = target.profile
+    messages = answered(messages, target.losses)
+    rule = "any" if profile.call_ids == "omitted" else profile.call_ids
+    return with_legal_call_ids(messages, rule, profile.max_call_id)
 
 
 def echo(request: Request) -> Extras | None:
@@ -490,9 +509,7 @@ class _Conversation:
             if len(run) > 1:
                 torn |= run
         for at in sorted(torn):
-            reason = "turns are told apart by who speaks and what kind of item it is"
-            path = f"messages[{at}]"
-            self._way.losses.approximate("message.boundary", path, reason)
+            report_boundary(at, self._way.losses)
 
 
 def _is_item(part: Part) -> bool:

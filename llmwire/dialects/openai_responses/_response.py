@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from llmwire import _json
 from llmwire._ids import digest, mint, mint_call
 from llmwire._json import NULL
+from llmwire._nesting import check_nesting
 from llmwire.dialects import ReplyTarget, ResponseSource
 from llmwire.dialects.openai_responses import _content_read, _items_read, _names, _wire
 from llmwire.dialects.openai_responses import _content_write as contents
@@ -92,7 +93,7 @@ def decode_response(body: bytes, source: ResponseSource) -> Response:
         what = f"the body exceeds {source.limits.body} bytes"
         raise LimitExceeded(what, status=502)
     try:
-        _json.check_nesting(body, source.limits.nesting)
+        check_nesting(body, source.limits.nesting)
         members = _json.decode_object(body)
         output = _json.decode_as(list[Raw], bytes(members.get("output", b"[]")))
     except RemoteProtocolError as error:

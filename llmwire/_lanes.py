@@ -20,9 +20,9 @@ from llmwire._fold import Folder, unfold
 from llmwire._json import holds_list
 from llmwire.dialects import Dialect
 from llmwire.errors import LimitExceeded, RemoteProtocolError
-from llmwire.events import Event, StreamEnd, StreamError, UsageUpdate
+from llmwire.events import Event, MessageEnd, StreamEnd, StreamError, UsageUpdate
 from llmwire.http import Headers
-from llmwire.messages import APIError, Response
+from llmwire.messages import APIError, Response, StopReason
 from llmwire.sse import Frame, FrameDecoder
 from llmwire.streams import frame_source
 
@@ -105,6 +105,10 @@ def _finished(answer: Answer, body: bytes) -> bytes:
         events = _usage_first(response) if plan.filters else unfold(response)
         return _written(answer, events, folder)
     answer.learn(response)
+    for choice in response.choices:
+        error = _broken(answer, choice.stop, choice.raw)
+        if error is not None:
+            return answer.fail(error)
     return answer.whole(body) if plan.raw else answer.whole_response(response)
 
 
@@ -119,6 +123,20 @@ def _usage_first(response: Response) -> list[Event]:
     if response.usage is not None:
         events.insert(1, UsageUpdate(response.usage))
     return events
+
+
+def _told(answer: Answer, end: MessageEnd) -> MessageEnd | StreamError:
+    """`end`, or the error that the client is told where it has no word for it."""
+    error = _broken(answer, end.stop, end.raw)
+    return end if error is None else StreamError(error)
+
+
+def _broken(answer: Answer, stop: StopReason, raw: str | None) -> APIError | None:
+    client, upstream = answer.plan.client, answer.plan.upstream
+    if stop not in client.failing_stops or client.name == upstream.name:
+        return None
+    what = f"the model's answer broke off: {raw or stop}"
+    return APIError(kind="bad_upstream", message=what, status=502, code=stop)
 
 
 class StreamLane:
@@ -148,9 +166,11 @@ def _written(answer: Answer, events: Iterable[Event], folder: Folder | None) -> 
     chain = answer.chain.send if answer.plan.filters else None
     for event in events:
         for each in chain(event) if chain else (event,):
+            if isinstance(each, MessageEnd):
+                each = _told(answer, each)
             if isinstance(each, StreamError):
                 pieces.append(answer.fail(each.error))
-                continue
+                return b"".join(pieces)
             answer.note(each)
             if folder is None:
                 pieces.append(answer.send(each))

@@ -19,7 +19,7 @@ from llmwire.events import Event, MessageStart
 from llmwire.http import Headers, HTTPReply, HTTPRequest
 from llmwire.limits import Limits
 from llmwire.losses import LossRecorder
-from llmwire.messages import APIError, Extras, Response, TokenCount
+from llmwire.messages import APIError, Extras, Response, StopReason, TokenCount
 from llmwire.profiles import Profile
 from llmwire.requests import Request
 from llmwire.sse import Frame
@@ -224,6 +224,8 @@ class Dialect(Struct, frozen=True, kw_only=True):
     it are passed through without being decoded; None: all are decoded."""
     stream_error: Callable[[APIError, ReplyTarget], bytes]
     """A stream's own error frame, for streams passed through."""
+    failing_stops: frozenset[StopReason] = frozenset()
+    """Why answers end that this dialect has no word for but an error."""
     keepalive: bytes = b": keep-alive\n\n"
     """What may be sent between two frames."""
 

@@ -96,6 +96,7 @@ DIALECT: Final = Dialect(
     may_end=_may_end,
     answer_list="content",
     stream_error=stream_error,
+    failing_stops=frozenset({"malformed_tool_call", "error"}),
     keepalive=b'event: ping\ndata: {"type":"ping"}\n\n',
     find_error=find_error,
     decode_error=decode_error,

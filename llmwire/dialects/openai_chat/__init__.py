@@ -116,6 +116,7 @@ DIALECT: Final = Dialect(
     may_end=may_end,
     answer_list="choices",
     stream_error=stream_error,
+    failing_stops=frozenset({"malformed_tool_call", "error"}),
     keepalive=KEEPALIVE,
     find_error=find_error,
     decode_error=decode_error,

@@ -8,6 +8,7 @@ clock, no secret: credentials are read and written by the caller, through the di
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 
 from msgspec.structs import replace
@@ -45,6 +46,8 @@ __all__ = ("Exchange",)
 
 _OURS: Final = (b"llmw1.", b"tc_")
 """How sealed signatures and minted call ids begin: see `llmwire._seal`, `_ids`."""
+_SHORT: Final = 512
+"""Characters of a client's words that are worth being remembered."""
 _KINDS: dict[int, ErrorKind] = {
     401: "auth",
     403: "permission",
@@ -221,15 +224,18 @@ class Exchange:
                 losses = LossRecorder(policy, on_loss)
                 return self._counting(upstream, asked, profile, model, tag, losses)
             own = not made and self._is_own(asked, upstream, profile)
-            encoded = encode_request(
-                _without_content(asked) if own else asked,
-                upstream,
-                profile=profile,
-                model=model,
-                tag=tag,
-                policy=policy,
-                on_loss=on_loss,
-            )
+            if own:
+                encoded = _head(asked, upstream, profile, model, tag)
+            else:
+                encoded = encode_request(
+                    asked,
+                    upstream,
+                    profile=profile,
+                    model=model,
+                    tag=tag,
+                    policy=policy,
+                    on_loss=on_loss,
+                )
         except UnsupportedFeature as error:
             error.reply = self.reply(_as_refusal(error))
             raise
@@ -341,6 +347,42 @@ class Exchange:
             limits=self._limits,
         )
         return Attempt(plan, http, target.losses.losses)
+
+
+def _head(
+    request: Request,
+    upstream: Dialect,
+    profile: str | Profile | None,
+    model: str | None,
+    tag: str | None,
+) -> EncodedRequest:
+    """Path, headers and context of a request whose body is known."""
+    asked = _without_content(request)
+    size = sum(map(len, (asked.model or "", asked.version or "", *asked.betas)))
+    if (
+        size > _SHORT
+        or isinstance(profile, Profile)
+        or get(upstream.name) is not upstream
+    ):
+        return encode_request(asked, upstream, profile=profile, model=model, tag=tag)
+    known = _known_head(asked, upstream.name, profile, model, tag)
+    facts = profiles.resolve(
+        upstream.name, profile or upstream.profile, model or asked.model
+    )
+    if known.context.profile is facts:
+        return known
+    return encode_request(asked, upstream, profile=profile, model=model, tag=tag)
+
+
+@lru_cache(maxsize=256)
+def _known_head(
+    asked: Request,
+    upstream: str,
+    profile: str | None,
+    model: str | None,
+    tag: str | None,
+) -> EncodedRequest:
+    return encode_request(asked, upstream, profile=profile, model=model, tag=tag)
 
 
 def _without_content(request: Request) -> Request:

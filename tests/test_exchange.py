@@ -20,7 +20,7 @@ from llmwire.errors import (
     RemoteProtocolError,
     UnsupportedFeature,
 )
-from llmwire.exchange import Exchange
+from llmwire.exchange import Exchange, _known_head
 from llmwire.http import HTTPRequest
 from llmwire.limits import Limits
 from llmwire.losses import FEATURES
@@ -310,3 +310,28 @@ def test_state_of_ours_is_opened_before_it_is_sent(signature: str) -> None:
     attempt = exchange.attempt("anthropic")
     assert b"llmw1" not in attempt.http.body
     assert [loss.feature for loss in attempt.losses]
+
+
+def test_long_words_of_clients_are_not_remembered() -> None:
+    for model in ("m", "m" * 600):
+        exchange = Exchange("openai-chat")
+        body = {"model": model, "messages": [{"role": "user", "content": "Hi"}]}
+        http = HTTPRequest(
+            method="POST", path="/v1/chat/completions", body=json.dumps(body).encode()
+        )
+        exchange.receive_request(http)
+        _known_head.cache_clear()
+        attempt = exchange.attempt("openai-chat")
+        assert _known_head.cache_info().currsize == (len(model) == 1)
+        assert attempt.context.model == model
+
+
+def test_heads_are_not_remembered_longer_than_the_facts() -> None:
+    exchange = Exchange("anthropic")
+    body = b'{"model":"m","max_tokens":1,"messages":[{"role":"user","content":"Hi"}]}'
+    exchange.receive_request(HTTPRequest(method="POST", path="/v1/messages", body=body))
+    first = exchange.attempt("anthropic").context
+    profiles._resolved.cache_clear()
+    again = exchange.attempt("anthropic").context
+    assert again == first
+    assert again.profile is profiles.resolve("anthropic", None, "m")

@@ -81,13 +81,9 @@ class FilterChain:
     def __init__(self, filters: Iterable[Filter], *, checked: bool = False) -> None:
         self._filters = tuple(filters)
         self._stages = _stages(self._filters, checked)
-        self._routes = _routes(self._stages)
+        self._routes = _routes(self._stages) if self._stages else _NO_ROUTES
         self._last = len(self._stages)
-        self._passing: frozenset[type[Event]] = frozenset(
-            kind
-            for kind, at in self._routes[0].items()
-            if at == self._last and kind not in TERMINAL
-        )
+        self._passing = _passing(self._routes) if self._stages else _ALL_PASS
         self._done = False
 
     @property
@@ -187,6 +183,17 @@ def _routes(stages: Sequence[Filter]) -> tuple[Mapping[type[Event], int], ...]:
         following = {**following, **dict.fromkeys(wants, at)}
         routes.append(following)
     return tuple(reversed(routes))
+
+
+def _passing(routes: Sequence[Mapping[type[Event], int]]) -> frozenset[type[Event]]:
+    """What no stage wants, but for what ends the answer."""
+    last = len(routes) - 1
+    unwanted = {kind for kind, at in routes[0].items() if at == last}
+    return frozenset(unwanted - TERMINAL)
+
+
+_NO_ROUTES: Final = _routes(())
+_ALL_PASS: Final = _passing(_NO_ROUTES)
 
 
 class _Closer:

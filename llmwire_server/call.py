@@ -1,43 +1,77 @@
 """The life of one call, from the client's request to its last byte.
 
 Readable as the documentation of the pipeline: read the request in the client's
-dialect, select a backend, translate for it, carry bytes. Whatever fails is answered in
-the client's own envelope.
+dialect, decide where it goes, translate for that backend, carry bytes, tell what was
+lost. Whatever fails is answered in the client's own envelope.
 """
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Mapping
+from time import perf_counter
 from typing import Final
+from urllib.parse import quote
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from llmwire import (
     APIError,
+    Attempt,
     Exchange,
+    Head,
     HTTPReply,
     HTTPRequest,
-    ModelInfo,
+    Loss,
     ModelList,
     RemoteProtocolError,
     Request,
     UnsupportedFeature,
+    Usage,
     estimate_tokens,
 )
 from llmwire.dialects import get
-from llmwire_server.backends import SIMULATOR, Backend, upstream_request
+from llmwire.http import Headers
+from llmwire_server.backends import SIMULATOR, Address, Backend
+from llmwire_server.catalog import Catalog
 from llmwire_server.config import Config
+from llmwire_server.headers import for_client, for_upstream, with_headers
+from llmwire_server.health import Reachability
+from llmwire_server.losses_told import (
+    LOSSES_HEADER,
+    LossRules,
+    describe,
+    loss_rules,
+    summary,
+)
 from llmwire_server.relay import Receive, Send, relay, send_reply
-from llmwire_server.routing import Selection, select, spoken_by
-from llmwire_server.upstream import Transport, UpstreamRequest
-from llmwire_server.upstream.script import MODEL
+from llmwire_server.routing import (
+    Rotation,
+    Router,
+    RoutingError,
+    shown,
+    spoken_by,
+    write_selector,
+)
+from llmwire_server.shutdown import Shutdown
+from llmwire_server.upstream import Transport
 
-__all__ = ("Call", "Upstreams")
+__all__ = ("BACKEND_HEADER", "ESTIMATED", "Call", "Pipeline", "Upstreams")
 
 ESTIMATED: Final = ("x-llmwire-estimated", "true")
 """Header of a token count that no server made."""
+BACKEND_HEADER: Final = "x-llmwire-backend"
+"""Who answered, as `backend:model`."""
+_RETRY_HEADER: Final = "x-should-retry"
+"""What the vendors' own SDKs go by, before they go by the status."""
+_LASTING: Final = frozenset({"quota", "unimplemented"})
+"""Errors that come again, under a status that says try again."""
 _CANNOT_COUNT: Final = (404, 405, 501)
 """Statuses of servers that do not know the call at all."""
+_SHOWN: Final = 200
+"""Characters of a model's name in a header or in the log."""
+_LOG: Final = logging.getLogger("llmwire")
 
 
 class Upstreams(Struct, frozen=True):
@@ -45,117 +79,273 @@ class Upstreams(Struct, frozen=True):
 
     network: Transport
     simulator: Transport
+    routes: Mapping[str, Transport] = {}
+    """By name of a backend: for those that are not reached by `network`."""
 
     def of(self, backend: Backend) -> Transport:
         """The one that reaches `backend`."""
-        return self.simulator if backend.name == SIMULATOR else self.network
+        if backend.name == SIMULATOR:
+            return self.simulator
+        return self.routes.get(backend.name, self.network)
+
+
+class _Place(Struct, frozen=True):
+    """What is the same for all calls to one backend."""
+
+    backend: Backend
+    address: Address
+    transport: Transport
+    rules: LossRules
+
+
+class Pipeline:
+    """What all calls under one configuration share."""
+
+    def __init__(
+        self,
+        config: Config,
+        upstreams: Upstreams,
+        reachability: Reachability | None = None,
+    ) -> None:
+        self.config = config
+        self.upstreams = upstreams
+        self.reachability = reachability or Reachability()
+        self.router = Router(config.backends, *config.default, bare=config.models.bare)
+        self.rotation = Rotation()
+        self.catalog = Catalog(config, self.router, upstreams.of)
+        self._places: dict[str, _Place] = {}
+
+    def place(self, backend: Backend) -> _Place:
+        """How `backend` is reached, and what is done about losses there."""
+        place = self._places.get(backend.name)
+        if place is None:
+            place = self._places[backend.name] = _Place(
+                backend,
+                Address(backend),
+                self.upstreams.of(backend),
+                loss_rules(self.config.losses.policy, backend.losses),
+            )
+        return place
 
 
 class Call:
-    """One call of one client."""
+    """One call of one client.
+
+    Args:
+        exchange: The client's side.
+        pipeline: What the configuration makes of calls.
+        shutdown: May end the call.
+        request_id: What the log calls it.
+    """
 
     def __init__(
-        self, exchange: Exchange, config: Config, upstreams: Upstreams
+        self,
+        exchange: Exchange,
+        pipeline: Pipeline,
+        *,
+        shutdown: Shutdown | None = None,
+        request_id: str = "",
     ) -> None:
         self._exchange = exchange
-        self._config = config
-        self._upstreams = upstreams
+        self._pipeline = pipeline
+        self._config = pipeline.config
+        self._shutdown = shutdown
+        self._request_id = request_id
+        self._record = _Record()
 
     async def run(self, http: HTTPRequest, receive: Receive, send: Send) -> None:
-        """Answer the client."""
+        """Answer the client.
+
+        Args:
+            http: Its request, without its credentials.
+            receive: Its ASGI messages; the body has been read.
+            send: Takes ASGI messages for it.
+
+        Raises:
+            ClientStalled: As `relay` does.
+        """
+        if not self._config.log.calls:
+            await self._answer(http, receive, send)
+            return
+        started = perf_counter()
+        try:
+            await self._answer(http, receive, send)
+        finally:
+            self._log_call(perf_counter() - started)
+
+    async def _answer(self, http: HTTPRequest, receive: Receive, send: Send) -> None:
         exchange = self._exchange
         try:
             request = exchange.receive_request(http)
-        except RemoteProtocolError as error:
-            await send_reply(send, error.reply or HTTPReply(status=error.status))
-            return
-        if request is None:
-            await send_reply(send, self._without_upstream())
-            return
-        selection = self._select(request)
-        try:
-            await self._ask(selection, request, receive, send)
-        except UnsupportedFeature as error:
-            await send_reply(send, error.reply or HTTPReply(status=400))
-
-    def _select(self, request: Request) -> Selection:
-        config = self._config
-        return select(
-            request.model,
-            config.backends,
-            *config.default,
-        )
+            if request is None:
+                await self._reply(send, await self._listed())
+                return
+            await self._ask(request, http.headers, receive, send)
+        except (RemoteProtocolError, UnsupportedFeature) as error:
+            status = getattr(error, "status", 400)
+            await self._reply(send, error.reply or HTTPReply(status=status))
+        except RoutingError as error:
+            await self._reply(send, exchange.reply(error.error))
 
     async def _ask(
-        self, selection: Selection, request: Request, receive: Receive, send: Send
+        self, request: Request, headers: Headers, receive: Receive, send: Send
     ) -> None:
-        exchange, backend = self._exchange, selection.backend
-        dialect = spoken_by(selection, exchange.dialect.name)
+        exchange, pipeline = self._exchange, self._pipeline
+        decision = pipeline.router.route(request.model, exchange.dialect.name)
+        asked = decision.applied(request)
+        place = pipeline.place(pipeline.rotation.next(decision.backends))
+        backend, record = place.backend, self._record
+        record.backend, record.model = backend.name, decision.model
+        dialect = spoken_by(backend, exchange.dialect.name)
         counting = exchange.operation == "count_tokens"
         if counting and get(dialect).encode_count_request is None:
-            await send_reply(send, self._estimate(request))
+            await self._reply(send, self._estimate(asked))
             return
+        attempt = exchange.attempt(
+            dialect,
+            asked,
+            profile=backend.profile,
+            model=decision.changed(request.model),
+            tag=backend.name,
+            policy=place.rules.policy,
+            observe=self._config.log.calls,
+        )
 
         def instead(error: APIError) -> HTTPReply | None:
-            uncounted = counting and error.status in _CANNOT_COUNT
-            return self._estimate(request) if uncounted else None
+            if error.status not in _CANNOT_COUNT:
+                return None
+            record.status = 200
+            return self._estimate(asked)
 
-        model = selection.model if selection.model != request.model else None
-        attempt = exchange.attempt(
-            dialect, request, profile=backend.profile, model=model, tag=backend.name
-        )
-        await relay(
-            attempt,
-            self._upstreams.of(backend),
-            self._addressed(backend, attempt.http),
-            receive,
-            send,
-            instead=instead,
-        )
+        def dress(head: Head) -> Head:
+            record.status = head.status
+            pipeline.reachability.note(backend.name, _reached(attempt))
+            return with_headers(head, self._told(attempt, place.rules))
+
+        source, rules = exchange.dialect.name, self._config.headers
+        passed = for_upstream(source, dialect, headers, rules)
+        try:
+            await relay(
+                attempt,
+                place.transport,
+                place.address.request(attempt.http, passed),
+                receive,
+                send,
+                times=self._config.timeouts,
+                shutdown=self._shutdown,
+                dress=dress,
+                instead=instead if counting else _nothing,
+                request_id=self._request_id,
+            )
+        finally:
+            if self._config.log.calls:
+                record.usage = attempt.usage
+            if self._config.losses.log and attempt.losses:
+                self._log_losses(place.rules.told(attempt.losses))
+
+    def _told(self, attempt: Attempt, rules: LossRules) -> Headers:
+        """What this server adds to the head of an answer."""
+        config = self._config
+        more = list(for_client(attempt.upstream_headers, config.headers))
+        if config.headers.route:
+            more.append((BACKEND_HEADER, _plain(self._record.selector)))
+        if config.losses.header and attempt.losses:
+            losses = rules.told(attempt.losses)
+            if losses:
+                more.append((LOSSES_HEADER, summary(losses)))
+        error = attempt.error
+        if error is not None and error.kind in _LASTING:
+            more.append((_RETRY_HEADER, "false"))
+        return tuple(more)
 
     def _estimate(self, request: Request) -> HTTPReply:
         reply = self._exchange.reply(estimate_tokens(request))
         return replace(reply, headers=(*reply.headers, ESTIMATED))
 
-    @staticmethod
-    def _addressed(backend: Backend, http: HTTPRequest) -> UpstreamRequest:
-        if backend.name != SIMULATOR:
-            return upstream_request(backend, http)
-        return UpstreamRequest(
-            method=http.method,
-            scheme="http",
-            host=SIMULATOR,
-            port=80,
-            target=http.path,
-            headers=http.headers,
-            body=http.body,
-        )
-
-    def _without_upstream(self) -> HTTPReply:
-        """What is answered from the configuration alone: lists of models."""
-        exchange = self._exchange
-        models = listed_models(self._config)
+    async def _listed(self) -> HTTPReply:
+        """Lists of models, and entries of them."""
+        exchange, catalog = self._exchange, self._pipeline.catalog
         if exchange.operation == "models":
-            return exchange.reply(ModelList(models=models))
-        found = next((m for m in models if m.id == exchange.model), None)
+            return exchange.reply(ModelList(models=await catalog.models()))
+        name = exchange.model or ""
+        found = await catalog.model(name, exchange.dialect.name)
         if found is not None:
             return exchange.reply(found)
-        what = f"there is no model {exchange.model!r}"
-        return exchange.reply(APIError(kind="not_found", message=what, status=404))
+        message = f"there is no model {shown(name)}"
+        return exchange.reply(APIError(kind="not_found", message=message, status=404))
+
+    async def _reply(self, send: Send, reply: HTTPReply) -> None:
+        self._record.status = reply.status
+        await send_reply(send, reply)
+
+    # --- The log -------------------------------------------------------------------
+
+    def _log_losses(self, losses: tuple[Loss, ...]) -> None:
+        if not losses or not _LOG.isEnabledFor(logging.INFO):
+            return
+        said = {"request_id": self._request_id}
+        source, target = self._exchange.dialect.name, self._record.selector
+        _LOG.info(
+            "lost from %s to %s: %s",
+            source,
+            _plain(target),
+            summary(losses),
+            extra=said,
+        )
+        if _LOG.isEnabledFor(logging.DEBUG):
+            for loss in losses:
+                _LOG.debug("%s", describe(loss), extra=said)
+
+    def _log_call(self, seconds: float) -> None:
+        record, exchange = self._record, self._exchange
+        usage = record.usage or Usage()
+        _LOG.info(
+            "call operation=%s dialect=%s backend=%s model=%s status=%s ms=%d "
+            "input=%d output=%d",
+            exchange.operation,
+            exchange.dialect.name,
+            record.backend or "-",
+            _plain(record.model or "-"),
+            record.status or "-",
+            seconds * 1000,
+            usage.input,
+            usage.output or 0,
+            extra={"request_id": self._request_id},
+        )
 
 
-def listed_models(config: Config) -> tuple[ModelInfo, ...]:
-    """Every model that the configuration names, as clients may select it."""
-    found = [
-        ModelInfo(id=f"{backend.name}:{model}", owner=backend.name)
-        for backend in config.backends.values()
-        for model in backend.models
-    ]
-    backend, default_model = config.default
-    if default_model is not None:
-        name = config.default_backend
-        if name not in [model.id for model in found]:
-            found.append(ModelInfo(id=name, owner=backend))
-    if SIMULATOR in config.backends:
-        found.append(ModelInfo(id=MODEL, owner=SIMULATOR))
-    return tuple(found)
+class _Record:
+    """What is known of a call when it is over."""
+
+    __slots__ = ("backend", "model", "status", "usage")
+
+    def __init__(self) -> None:
+        self.backend: str | None = None
+        self.model: str | None = None
+        self.status: int | None = None
+        self.usage: Usage | None = None
+
+    @property
+    def selector(self) -> str:
+        """Backend and model."""
+        backend = self.backend or ""
+        return backend if self.model is None else write_selector(backend, self.model)
+
+
+def _reached(attempt: Attempt) -> bool:
+    """The backend answered, or at least it is not known to be out of reach."""
+    error = attempt.error
+    failed = error is not None and error.kind == "bad_upstream"
+    return bool(attempt.upstream_headers) or not failed
+
+
+def _nothing(error: APIError) -> None:
+    return None
+
+
+def _plain(text: str) -> str:
+    """What clients or servers chose, as headers and lines of a log can hold it."""
+    text = text[:_SHOWN]
+    if text.isascii() and text.isprintable():
+        return text
+    return quote(text, safe=" !\"#$%&'()*+,/:;<=>?@[]^`{|}", errors="replace")

@@ -1,22 +1,47 @@
 """The pump: upstream bytes -> Attempt -> client bytes, for one call.
 
-Knows ASGI messages and a `Transport`; what the bytes mean is the attempt's business.
-A client that leaves cancels the upstream at once, before the first byte too: a watcher
-runs beside the pump for as long as the call lives.
+Knows ASGI messages, a `Transport` and the clock; what the bytes mean is the attempt's
+business. Whatever goes wrong is told to the client in its own dialect, faults of this
+program included: the one place that catches every exception is here, and it raises
+them again.
 
-Whatever goes wrong is told to the client in its own dialect, faults of this program
-included: the one place that catches every exception is here, and it raises them again.
+Rules:
+1. Nothing is read from the upstream while the client has not taken what came before;
+   what has arrived together is sent together, and nothing is waited for.
+2. A client that leaves ends the upstream's exchange at once, before the first byte
+   too.
+3. A client that leaves its bytes untaken for `send` seconds is given up:
+   `ClientStalled` is raised, and whoever serves must cut the connection, since a
+   stalled client cannot be told anything.
+4. The stream of a client that has heard nothing for `keepalive` seconds shows that it
+   lives. Where the head is not decided yet, it is decided for 200 then: intermediaries
+   cut connections that stay silent, which is worse than an error that comes as the last
+   frame of a stream instead of as a status.
+5. An answer that cannot be brought to its end (`total`, a shutdown, any failure) ends
+   with an error in the client's form. It never looks complete.
+
+Theory of operation: the call's own task pumps. Beside it there are one task, which
+waits for the client to leave, and one timer. All that a chunk costs is two looks at the
+clock; the timer finds out, when it is due, whether anything really is, and otherwise
+moves on. What must end the call from outside (`_Pump.end`, `_Pump.leave`) cancels the
+call's task and leaves word why. It is asyncio's own cancellation: the server runs on
+no other loop, and a task group costs eight times as much.
 """
 
 from __future__ import annotations
 
+import asyncio
+import logging
+import math
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final, TypeAlias
 
-import anyio
+from msgspec.structs import replace
 
 from llmwire import APIError, Attempt, Head, HTTPReply
 from llmwire.messages import ErrorKind
+from llmwire_server.config.tree import TimeLimits
+from llmwire_server.shutdown import Shutdown
 from llmwire_server.upstream import (
     FailureKind,
     Transport,
@@ -25,13 +50,16 @@ from llmwire_server.upstream import (
     UpstreamResponse,
 )
 
-__all__ = ("Receive", "Send", "relay", "send_reply")
+__all__ = ("ClientStalled", "Dress", "Receive", "Send", "relay", "send_reply")
 
 ASGIMessage: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[ASGIMessage]]
 Send: TypeAlias = Callable[[ASGIMessage], Awaitable[None]]
 Instead: TypeAlias = Callable[[APIError], HTTPReply | None]
+Dress: TypeAlias = Callable[[Head], Head]
 
+_log: Final = logging.getLogger("llmwire")
+_DEFAULT_TIMES: Final = TimeLimits()
 _KINDS: Final[dict[FailureKind, tuple[ErrorKind, int]]] = {
     "connect": ("bad_upstream", 502),
     "tls": ("bad_upstream", 502),
@@ -44,6 +72,18 @@ _KINDS: Final[dict[FailureKind, tuple[ErrorKind, int]]] = {
 FAULT: Final = APIError(
     kind="internal", message="llmwire failed; its log says why", status=500
 )
+_BUFFERED: Final = 64 * 1024
+"""Bytes that a server may take for a client without waiting for it."""
+_GRACE: Final = 1.0
+"""Seconds after `total` in which a client may still take the error that says so."""
+
+
+class ClientStalled(Exception):
+    """A client leaves its bytes untaken: its connection is to be cut."""
+
+
+class _ClientLeft(Exception):
+    """The server says so when something is sent."""
 
 
 async def send_reply(send: Send, reply: HTTPReply) -> None:
@@ -72,105 +112,293 @@ async def relay(
     receive: Receive,
     send: Send,
     *,
+    times: TimeLimits = _DEFAULT_TIMES,
+    shutdown: Shutdown | None = None,
+    dress: Dress | None = None,
     instead: Instead = lambda error: None,
+    request_id: str = "",
 ) -> None:
     """Carry one call until its answer is complete or its client has left.
 
     Args:
         attempt: Turns the upstream's bytes into the client's.
-        transport: Carries `request`.
+        transport: Carries `request`; keeps the limits that concern the upstream.
         request: What to send upstream.
         receive: The client's ASGI messages; its body has been read.
-        send: Takes ASGI messages for the client.
+        send: Takes ASGI messages for the client; whoever awaits it awaits the client.
+        times: `total`, `send` and `keepalive`, in seconds; 0 is no limit.
+        shutdown: May end the call.
+        dress: Is shown the head of the answer, once, and gives the one to send.
         instead: Is asked for another reply before an error is told; None: there is
             none.
+        request_id: What the log calls this call.
+
+    Raises:
+        ClientStalled: The client has not taken its bytes for `times.send` seconds.
     """
-    pump = _Pump(attempt, send, instead)
-    await _run_watched(pump, transport, request, receive)
+    pump = _Pump(attempt, send, times, dress, instead)
+    watching = asyncio.ensure_future(_until_left(receive))
+    watching.add_done_callback(pump.leave)
+    if shutdown is not None:
+        shutdown.enter(pump.end)
+    try:
+        await pump.run(transport, request)
+    except _ClientLeft:
+        pass
+    except asyncio.CancelledError:
+        if not pump.take_cancellation():
+            raise
+    finally:
+        if shutdown is not None:
+            shutdown.leave(pump.end)
+        pump.stop()
+        watching.cancel()
+        _log_end(pump, request_id)
     if pump.fault is not None:
         raise pump.fault
+    if pump.stalled:
+        raise ClientStalled
 
 
-async def _run_watched(
-    pump: _Pump, transport: Transport, request: UpstreamRequest, receive: Receive
-) -> None:
-    watching = anyio.CancelScope()
-    async with anyio.create_task_group() as tasks:
+async def _until_left(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
-        async def watch() -> None:
-            with watching:
-                left = False
-                while not left:
-                    left = (await receive())["type"] == "http.disconnect"
-                # Servers say so after a complete answer too; the upstream's
-                # connection may still be read to its end then.
-                if not pump.done:
-                    tasks.cancel_scope.cancel()
 
-        tasks.start_soon(watch)
-        await pump.run(transport, request)
-        watching.cancel()
+def _log_end(pump: _Pump, request_id: str) -> None:
+    """One line where the call did not go well; nothing that a peer wrote is in it."""
+    said = {"request_id": request_id}
+    if pump.stalled:
+        _log.warning("the client left its bytes untaken and was cut off", extra=said)
+    elif pump.left:
+        _log.info("the client left before its answer was complete", extra=said)
+    elif pump.fault is not None:
+        _log.error("llmwire failed: %s", type(pump.fault).__name__, extra=said)
+    elif pump.error is not None:
+        _log.warning("%s", pump.error.message, extra=said)
+
+
+def _limit(seconds: float) -> float:
+    return seconds or math.inf
 
 
 class _Pump:
-    """One direction of one call: everything that the client is sent."""
+    """One direction of one call: everything that the client is sent, and when."""
 
-    def __init__(self, attempt: Attempt, send: Send, instead: Instead) -> None:
+    def __init__(
+        self,
+        attempt: Attempt,
+        send: Send,
+        times: TimeLimits,
+        dress: Dress | None,
+        instead: Instead,
+    ) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._task = task
+        self._loop = task.get_loop()
+        self._now = self._loop.time
         self._attempt = attempt
         self._send = send
+        self._dress = dress
         self._instead = instead
         self._started = False
+        self._complete = False
+        self._commits = True
+        """A keep-alive may decide the head."""
+        self._cancellations = 0
+        self._cancelled_before = task.cancelling()
+        self._verdict: APIError | None = None
+        """Why the call was ended from outside."""
+        self._beat: asyncio.Task[None] | None = None
+        self.left = False
+        """The client has left."""
+        self.stalled = False
+        """The client did not take its bytes in time."""
         self.fault: Exception | None = None
         """What went wrong in this program."""
+        self.error: APIError | None = None
+        """Why the exchange with the upstream failed, where the attempt did not say."""
+        now = self._now()
+        self._sending = 0
+        """Sends that are under way: the pump's, a keep-alive's."""
+        self._since = now
+        """Since when something is being sent, or nothing is."""
+        self._silence = _limit(times.keepalive)
+        self._patience = _limit(times.send)
+        self._total = times.total
+        self._last = now + _limit(times.total)
+        self._timer: asyncio.TimerHandle | None = None
+        self._set_timer(now)
 
-    @property
-    def done(self) -> bool:
-        """The answer is complete, or has failed."""
-        return self._attempt.done
+    # --- What comes from outside ---------------------------------------------------
+
+    def end(self, error: APIError) -> None:
+        """End the call with `error`, unless only the client's taking it is missing."""
+        if self._verdict is None and not self._attempt.done:
+            self._verdict = error
+            # What is being sent is sent to its end, so that the error follows it.
+            if not self._sending:
+                self._cancel()
+
+    def leave(self, watching: asyncio.Future[None]) -> None:
+        """The client has left; also where asking for its messages fails."""
+        if not watching.cancelled():
+            watching.exception()
+            # Servers say so after a complete answer too; the upstream's connection
+            # may still be read to its end then.
+            if not self._complete:
+                self.left = True
+                self._cancel()
+
+    def take_cancellation(self) -> bool:
+        """Whether the task was cancelled from here alone; then it is no longer."""
+        ours, self._cancellations = self._cancellations, 0
+        for _ in range(ours):
+            self._task.uncancel()
+        return ours > 0 and self._task.cancelling() <= self._cancelled_before
+
+    def stop(self) -> None:
+        """Nothing more will be sent, and nothing watched."""
+        self._complete = True
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._beat is not None:
+            self._beat.cancel()
+
+    def _cancel(self) -> None:
+        self._cancellations += 1
+        self._task.cancel()
+
+    # --- Time ----------------------------------------------------------------------
+
+    def _set_timer(self, now: float) -> None:
+        """For the first moment at which anything could be due."""
+        sent = self._since if self._sending else now
+        silent = now if self._sending else self._since
+        due = min(self._last, sent + self._patience, silent + self._silence)
+        if due < math.inf:
+            self._timer = self._loop.call_at(due, self._look)
+
+    def _look(self) -> None:
+        """See what is due, if anything is."""
+        now = self._now()
+        if self._complete:
+            return
+        if now >= self._last:
+            if self._verdict is not None or self._attempt.done:
+                self._cut()
+                return
+            self._last = now + _GRACE
+            message = f"the call took longer than {self._total:g} s"
+            self.end(APIError(kind="timeout", message=message, status=504))
+        elif self._sending and now >= self._since + self._patience:
+            self._cut()
+            return
+        elif not self._sending and now >= self._since + self._silence:
+            self._since = now
+            self._show_life()
+        self._set_timer(now)
+
+    def _cut(self) -> None:
+        self.stalled = True
+        self._cancel()
+
+    def _show_life(self) -> None:
+        out = self._attempt.keepalive(commit=self._commits)
+        if out:
+            self._beat = self._loop.create_task(self._give(out, more=True))
+            self._beat.add_done_callback(self._beaten)
+
+    def _beaten(self, beat: asyncio.Task[None]) -> None:
+        self._beat = None
+        if beat.cancelled() or self._complete:
+            return
+        if beat.exception() is not None:
+            self.left = True
+            self._cancel()
+        elif self._verdict is not None and not self._sending:
+            self._cancel()
+
+    # --- Pumping -------------------------------------------------------------------
 
     async def run(self, transport: Transport, request: UpstreamRequest) -> None:
-        """Pump until the answer is complete. Raises nothing."""
+        """Pump until the answer is complete, or has failed and says so."""
         try:
             async with transport.open(request) as response:
                 await self._carry(response)
-            return
         except UpstreamFailure as failure:
             kind, status = _KINDS[failure.kind]
             message = f"the upstream failed: {failure}"
-            error = APIError(kind=kind, message=message, status=status)
+            self.error = APIError(kind=kind, message=message, status=status)
+        except asyncio.CancelledError:
+            if self.left or self.stalled or not self.take_cancellation():
+                raise
+        except _ClientLeft:
+            raise
         except Exception as fault:
             self.fault = fault
-            error = FAULT
-        await self._give(self._attempt.fail(error))
+            self.error = FAULT
+        self.error = self.error or self._verdict
+        if self.error is not None and not self._attempt.done:
+            await self._give(self._attempt.fail(self.error), more=False)
 
     async def _carry(self, response: UpstreamResponse) -> None:
         attempt = self._attempt
         attempt.receive_head(response.status, response.headers)
+        self._commits = response.status < 300
         while not attempt.done:
             chunk = await response.receive()
             out = attempt.receive_data(chunk) if chunk else attempt.receive_eof()
-            if out or attempt.done:
-                await self._give(out)
+            done = attempt.done
+            if out or done:
+                await self._give(out, more=not done)
+            if self._verdict is not None:
+                return
         await response.drain()
 
-    async def _give(self, out: bytes) -> None:
+    async def _give(self, out: bytes, *, more: bool) -> None:
+        """Send what is due, after the head where that is due too."""
         attempt = self._attempt
         if attempt.head is None:
             return
-        if not self._started:
-            self._started = True
-            error = attempt.error
-            other = None
-            if error is not None and not attempt.committed:
-                other = self._instead(error)
-            if other is not None:
-                await send_reply(self._send, other)
-                return
-            await self._send(_start(attempt.head))
-        await self._send(
-            {
-                "type": "http.response.body",
-                "body": out,
-                "more_body": not attempt.done,
-            }
-        )
+        self._sending += 1
+        self._since = self._now()
+        try:
+            if self._beat is not None and self._beat is not asyncio.current_task():
+                await self._beat
+            if not self._started:
+                self._started = True
+                if await self._send_other(attempt):
+                    return
+                await self._send(_start(self._dressed(attempt.head)))
+            large = len(out) > _BUFFERED
+            await self._send(
+                {"type": "http.response.body", "body": out, "more_body": more or large}
+            )
+            if large and not more:
+                # Only a further send waits for the client to take what was sent.
+                await self._send({"type": "http.response.body", "body": b""})
+            self._complete = not more
+        except OSError as error:
+            self.left = True
+            raise _ClientLeft from error
+        finally:
+            self._sending -= 1
+            self._since = self._now()
+
+    async def _send_other(self, attempt: Attempt) -> bool:
+        """Whether there is another reply instead of an error, and it was sent."""
+        error = attempt.error
+        if error is None or attempt.committed:
+            return False
+        other = self._instead(error)
+        if other is None:
+            return False
+        head = self._dressed(Head(other.status, other.headers))
+        await send_reply(self._send, replace(other, headers=head.headers))
+        self._complete = True
+        return True
+
+    def _dressed(self, head: Head) -> Head:
+        return head if self._dress is None else self._dress(head)

@@ -1,16 +1,45 @@
-"""Running the ASGI application under uvicorn."""
+"""Running the ASGI application under uvicorn: sockets, signals, the end.
+
+Knows uvicorn. What a signal means for calls is `shutdown`'s business, what a call does
+is the application's.
+
+Rules:
+    - SIGINT or SIGTERM: no connection and no call is taken any more; running calls have
+      `timeouts.shutdown` seconds to come to their end, then they are ended with an
+      error in their clients' form. A second signal ends them at once.
+    - A server that was told to stop and did is a success: its exit status is 0.
+    - A client that does not take what it was sent is cut off, by the system too where
+      that can watch over it (`TCP_USER_TIMEOUT`), which sees the last bytes of an
+      answer as well.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import math
 import socket
+from collections.abc import Callable, Mapping
+from types import FrameType
+from typing import Any, Final
 
 import uvicorn
 
 from llmwire_server.app import App
-from llmwire_server.config import Config
+from llmwire_server.config import Config, Loaded
+from llmwire_server.protocol import front_protocol
+from llmwire_server.relay import ClientStalled, Receive, Send
+from llmwire_server.reload import Reload, watch
+from llmwire_server.shutdown import Shutdown
 
-__all__ = ("listen", "make_server", "serve")
+__all__ = ("Server", "listen", "make_server", "serve")
+
+_TAKING: Final = 2.0
+"""Seconds for clients to take the errors that a shutdown ends their calls with."""
+_FORCED: Final = 0.1
+"""The same after a second signal."""
+_PROBE_AFTER: Final = 60
+"""Seconds of silence after which the system asks whether a client is still there."""
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -25,24 +54,153 @@ def listen(host: str, port: int) -> socket.socket:
     return socket.create_server(address[:2], family=family, backlog=2048)
 
 
-def make_server(app: App) -> uvicorn.Server:
-    """A server of `app`, ready to run."""
-    return uvicorn.Server(
+def _watch_clients(sock: socket.socket, seconds: float) -> None:
+    """Have the system end connections whose clients are gone; they inherit this."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    if hasattr(socket, "TCP_KEEPIDLE"):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _PROBE_AFTER)
+    if seconds and hasattr(socket, "TCP_USER_TIMEOUT"):
+        milliseconds = math.ceil(seconds * 1000)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
+
+
+class _Front:
+    """The application as the server calls it: ports that tell a dialect, cut clients.
+
+    Args:
+        app: The application.
+        dialects: Which dialect clients speak, by the port they call.
+    """
+
+    def __init__(self, app: App, dialects: Mapping[int, str]) -> None:
+        self._app = app
+        self._dialects = dialects
+
+    async def __call__(
+        self, scope: dict[str, Any], receive: Receive, send: Send
+    ) -> None:
+        if self._dialects and scope["type"] == "http":
+            dialect = self._dialects.get(scope["server"][1])
+            if dialect is not None:
+                scope["extensions"] = {"llmwire": {"dialect": dialect}}
+        try:
+            await self._app(scope, receive, send)
+        except ClientStalled:
+            # uvicorn gives methods of the object that holds the connection.
+            transport: asyncio.Transport = send.__self__.transport  # type: ignore[attr-defined]  # a bound method
+            transport.abort()
+            while (await receive())["type"] != "http.disconnect":
+                pass
+
+
+class Server(uvicorn.Server):
+    """A server that lets calls end, within limits, before it does.
+
+    Args:
+        config: uvicorn's.
+        shutdown: What the application's calls are told by.
+    """
+
+    def __init__(self, config: uvicorn.Config, shutdown: Shutdown) -> None:
+        super().__init__(config)
+        self.reload: Reload | None = None
+        """What SIGHUP asks for, if anything."""
+        self._ending = shutdown
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._watching: asyncio.Task[None] | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start listening."""
+        self._loop = asyncio.get_running_loop()
+        if self.reload is not None:
+            self._watching = self._loop.create_task(watch(self.reload))
+        await super().startup(sockets)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """A signal says to stop; the second one, to do so at once."""
+        if not self.should_exit:
+            self.should_exit = True
+            self._ending.begin()
+        elif self._loop is not None:
+            self._loop.call_soon_threadsafe(self._expire, _FORCED)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop listening, let calls end, end them, close everything."""
+        loop = asyncio.get_running_loop()
+        self._ending.begin()
+        # Only what hangs outside of every connection is left to uvicorn's own limit.
+        self.config.timeout_graceful_shutdown = None
+        timer = None
+        if self._ending.seconds:
+            limit = self._ending.seconds
+            self.config.timeout_graceful_shutdown = math.ceil(limit + 2 * _TAKING)
+            timer = loop.call_later(limit, self._expire, _TAKING)
+        await super().shutdown(sockets)
+        if timer is not None:
+            timer.cancel()
+        if self._watching is not None:
+            self._watching.cancel()
+
+    def _expire(self, seconds: float) -> None:
+        """End every call; cut off the clients that have not taken that in `seconds`."""
+        self._ending.expire()
+        asyncio.get_running_loop().call_later(seconds, self._cut)
+
+    def _cut(self) -> None:
+        for connection in tuple(self.server_state.connections):
+            transport: asyncio.Transport = connection.transport
+            transport.abort()
+
+
+def make_server(app: App, dialects: Mapping[int, str] | None = None) -> Server:
+    """A server of `app`, ready to run.
+
+    Args:
+        app: The application; its `shutdown` is what its calls are ended by.
+        dialects: Which dialect clients speak who call a port, for those of which that
+            is known.
+    """
+    return Server(
         uvicorn.Config(
-            app,
+            _Front(app, dialects or {}),
+            log_config=None,
             log_level="warning",
             access_log=False,
             server_header=False,
             lifespan="on",
+            http=front_protocol(app),
             ws="none",
-            timeout_graceful_shutdown=10,
-        )
+            proxy_headers=False,
+        ),
+        app.shutdown,
     )
 
 
-def serve(config: Config, sock: socket.socket) -> int:
-    """Serve at `sock` until told to stop; the exit status."""
-    server = make_server(App(config))
+def serve(
+    config: Config,
+    sock: socket.socket,
+    anthropic: socket.socket | None = None,
+    *,
+    load: Callable[[], Loaded] | None = None,
+) -> int:
+    """Serve until told to stop; the exit status.
+
+    Args:
+        config: What the application is told.
+        sock: Listens for clients of every dialect.
+        anthropic: Listens for clients that speak Anthropic.
+        load: Gives what SIGHUP has the application told from then on.
+    """
+    sockets, dialects = [sock], {}
+    if anthropic is not None:
+        sockets.append(anthropic)
+        dialects[anthropic.getsockname()[1]] = "anthropic"
+    for each in sockets:
+        _watch_clients(each, config.timeouts.send)
+    app = App(config)
+    server = make_server(app, dialects)
+    if load is not None:
+        server.reload = Reload(app, config, load)
     with contextlib.suppress(KeyboardInterrupt):
-        server.run(sockets=[sock])
+        server.run(sockets=sockets)
     return 0 if server.started else 1

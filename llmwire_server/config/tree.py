@@ -11,7 +11,13 @@ from typing import Annotated, Literal, TypeAlias
 
 from msgspec import Meta, Struct, field
 
-from llmwire_server.backends import SIMULATOR, Backend, LossRule, Secret
+from llmwire_server.backends import (
+    SIMULATOR,
+    Backend,
+    Feature,
+    LossRule,
+    Secret,
+)
 
 __all__ = (
     "CORS",
@@ -19,6 +25,7 @@ __all__ = (
     "ConnectionLimits",
     "HeaderRules",
     "Losses",
+    "Models",
     "RequestLimits",
     "Simulator",
     "SimulatorRule",
@@ -26,26 +33,30 @@ __all__ = (
 )
 
 Count: TypeAlias = Annotated[int, Meta(ge=1)]
+Bytes: TypeAlias = Annotated[int, Meta(ge=1, extra={"unit": "bytes"})]
 Port: TypeAlias = Annotated[int, Meta(ge=0, le=65535)]
-Seconds: TypeAlias = Annotated[float, Meta(ge=0, le=86400)]
+Seconds: TypeAlias = Annotated[float, Meta(ge=0, le=86400, extra={"unit": "seconds"})]
+Origin: TypeAlias = Annotated[str, Meta(extra={"rule": "origin"})]
+BackendName: TypeAlias = Annotated[str, Meta(extra={"rule": "backend-name"})]
+HeaderPattern: TypeAlias = Annotated[str, Meta(extra={"rule": "header-pattern"})]
 
 
 class RequestLimits(Struct, frozen=True, kw_only=True):
     """What a client may send; each is answered by an error in the client's dialect."""
 
-    body: Annotated[Count, Meta(description="bytes of a body, once inflated")] = (
+    body: Annotated[Bytes, Meta(description="bytes of a body, once inflated")] = (
         10 * 1024 * 1024
     )
     concurrent: Annotated[Count, Meta(description="calls at the same time")] = 100
     headers: Annotated[Count, Meta(description="header fields")] = 100
     header_bytes: Annotated[
-        Count, Meta(description="bytes of all names and values of headers")
+        Bytes, Meta(description="bytes of all names and values of headers")
     ] = 64 * 1024
     nesting: Annotated[
         Count, Meta(description="levels of arrays and objects in a body")
     ] = 128
     messages: Annotated[Count, Meta(description="messages of a request")] = 100_000
-    answer: Annotated[Count, Meta(description="bytes of an upstream's whole body")] = (
+    answer: Annotated[Bytes, Meta(description="bytes of an upstream's whole body")] = (
         64 * 1024 * 1024
     )
 
@@ -53,6 +64,9 @@ class RequestLimits(Struct, frozen=True, kw_only=True):
 class TimeLimits(Struct, frozen=True, kw_only=True):
     """How long things may take, in seconds; 0 is no limit."""
 
+    head: Annotated[
+        Seconds, Meta(description="for a client to send the head of a request")
+    ] = 30.0
     body: Annotated[Seconds, Meta(description="for a client to send its body")] = 60.0
     pool: Annotated[
         Seconds, Meta(description="waiting for a connection that is free")
@@ -104,7 +118,7 @@ class CORS(Struct, frozen=True, kw_only=True):
     """Browsers of which origins may call; none by default."""
 
     origins: Annotated[
-        tuple[str, ...], Meta(description="such as https://app.example; `*`: any")
+        tuple[Origin, ...], Meta(description="such as https://app.example; `*`: any")
     ] = ()
     max_age: Annotated[
         Seconds, Meta(description="seconds for which browsers remember the answer")
@@ -115,11 +129,36 @@ class HeaderRules(Struct, frozen=True, kw_only=True):
     """Which headers pass beyond those that always do; names, `*` at the end matches."""
 
     request: Annotated[
-        tuple[str, ...], Meta(description="of clients, sent on to upstreams")
+        tuple[HeaderPattern, ...], Meta(description="of clients, sent on to upstreams")
     ] = ()
     response: Annotated[
-        tuple[str, ...], Meta(description="of upstreams, sent on to clients")
+        tuple[HeaderPattern, ...],
+        Meta(description="of upstreams, sent on to clients"),
     ] = ()
+    route: Annotated[
+        bool, Meta(description="tell clients by x-llmwire-backend who answered")
+    ] = True
+
+
+class Models(Struct, frozen=True, kw_only=True):
+    """How models are found, and where their lists come from."""
+
+    bare: Annotated[
+        Literal["default", "listed", "refused"],
+        Meta(
+            description="models that name no backend: to the default where none lists "
+            "them; only where one lists them; none at all"
+        ),
+    ] = "default"
+    discover: Annotated[
+        bool, Meta(description="lists hold what the backends themselves list")
+    ] = True
+    wait_seconds: Annotated[
+        Seconds, Meta(description="for all backends together to give their lists")
+    ] = 3.0
+    age_seconds: Annotated[
+        Seconds, Meta(description="after which a backend is asked again")
+    ] = 300.0
 
 
 class Losses(Struct, frozen=True, kw_only=True):
@@ -130,7 +169,7 @@ class Losses(Struct, frozen=True, kw_only=True):
     ] = True
     log: Annotated[bool, Meta(description="tell the log")] = True
     policy: Annotated[
-        Mapping[str, LossRule],
+        Mapping[Feature, LossRule],
         Meta(description="feature to error, warn, allow or emulate"),
     ] = field(default_factory=dict)
 
@@ -153,10 +192,13 @@ class SimulatorRule(Struct, frozen=True, kw_only=True):
 
     match: Annotated[
         str,
-        Meta(description="regular expression, searched in the last text of the user"),
+        Meta(
+            description="regular expression, searched in the last text of the user",
+            extra={"rule": "regex"},
+        ),
     ]
-    text: str | None = None
-    reasoning: str | None = None
+    text: Annotated[str | None, Meta(description="what is answered")] = None
+    reasoning: Annotated[str | None, Meta(description="what is thought before")] = None
     calls: Annotated[
         tuple[str, ...],
         Meta(description="tools to call, all at once, with arguments that fit"),
@@ -176,7 +218,9 @@ class Simulator(Struct, frozen=True, kw_only=True):
     pace: Annotated[
         Seconds, Meta(description="seconds between the events of a stream")
     ] = 0.0
-    rules: tuple[SimulatorRule, ...] = ()
+    rules: Annotated[
+        tuple[SimulatorRule, ...], Meta(description="the first that matches answers")
+    ] = ()
 
 
 class Config(Struct, frozen=True, kw_only=True):
@@ -192,11 +236,13 @@ class Config(Struct, frozen=True, kw_only=True):
         Meta(description="of clients; with none, only this machine may call"),
     ] = ()
     backends: Annotated[
-        Mapping[str, Backend], Meta(description="servers, by a name of your choice")
+        Mapping[BackendName, Backend],
+        Meta(description="servers, by a name of your choice"),
     ] = field(default_factory=dict)
     default_backend: Annotated[
         str, Meta(description="NAME or NAME:MODEL, for models that name no backend")
     ] = ""
+    models: Models = Models()
     limits: RequestLimits = RequestLimits()
     timeouts: TimeLimits = TimeLimits()
     connections: ConnectionLimits = ConnectionLimits()

@@ -91,6 +91,8 @@ class Origin(NamedTuple):
     scheme: str
     host: str
     port: int
+    route: str = ""
+    """Keeps apart what must not share a connection: TLS settings and proxies."""
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host

@@ -113,7 +113,7 @@ def encode_head(request: UpstreamRequest) -> bytes:
         if name.lower() in _OWN_HEADERS:
             continue
         line = f"{name}: {value}"
-        if not _match_line(line) or not _match_token(name):
+        if not _match_line(line) or ":" in name:
             where = f"value of `{name}`" if _match_token(name) else "name of a header"
             raise LocalProtocolError(f"the {where} holds characters that it must not")
         lines.append(line)

@@ -21,19 +21,19 @@ from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
 import anyio
-from anyio.abc import ByteStream, SocketAttribute
+from anyio.abc import AnyByteStream, ByteStream, SocketAttribute
 from anyio.streams.tls import TLSAttribute, TLSStream
 
 from llmwire_server.upstream import Origin, UpstreamFailure
+from llmwire_server.upstream.tls import join_records, keep_session, shake_hands
 
-__all__ = ("Connect", "Connection", "client_context", "connect_tcp")
+__all__ = ("BROKEN", "Connect", "Connection", "connect_tcp", "explain")
 
 Connect: TypeAlias = Callable[[str, int], Awaitable[ByteStream]]
 """Opens a stream to a host and a port; raises OSError where it cannot."""
 
 _READ_SIZE = 256 * 1024
-_JOIN_SIZE = 64 * 1024
-_BROKEN = (anyio.BrokenResourceError, anyio.ClosedResourceError, OSError)
+BROKEN = (anyio.BrokenResourceError, anyio.ClosedResourceError, OSError)
 """What a stream raises; `ssl.SSLError` is an OSError."""
 
 
@@ -45,47 +45,47 @@ async def connect_tcp(host: str, port: int) -> ByteStream:
     return await anyio.connect_tcp(host, port)
 
 
-def client_context(
-    *,
-    ca_file: str | None = None,
-    certificate: str | None = None,
-    key: str | None = None,
-    password: str | None = None,
-) -> ssl.SSLContext:
-    """How a client verifies its peers, and who it is itself.
-
-    Args:
-        ca_file: Trust these certificates (PEM) instead of the system's.
-        certificate: The client's own certificate chain (PEM).
-        key: Its key, where that is another file.
-        password: Of the key.
-
-    Returns:
-        A context that verifies chain and host name and offers HTTP/1.1 only.
-
-    Raises:
-        OSError: A file cannot be read, or is not what it should be (`ssl.SSLError`).
-    """
-    context = ssl.create_default_context(cafile=ca_file)
-    context.set_alpn_protocols(["http/1.1"])
-    # A stream that ends without close_notify may have been cut by anybody; bodies
-    # without a length would then look complete (RFC 9112, 9.8).
-    context.options &= ~getattr(ssl, "OP_IGNORE_UNEXPECTED_EOF", 0)
-    if certificate is not None:
-        context.load_cert_chain(certificate, key, password)
-    return context
-
-
-def _is_readable(sock: socket.socket) -> bool:
-    """Whether reading would not wait; asked without waiting."""
+def _make_probe(sock: socket.socket) -> Callable[[], bool]:
+    """What tells whether reading would not wait, without waiting."""
     if not hasattr(select, "poll"):
-        return bool(select.select([sock], [], [], 0)[0])
-    poll = select.poll()
-    poll.register(sock, select.POLLIN)
-    return bool(poll.poll(0))
+        return lambda: bool(select.select([sock], [], [], 0)[0])
+    poller = select.poll()
+    poller.register(sock, select.POLLIN)
+    poll = poller.poll
+    return lambda: bool(poll(0))
 
 
-def _explain(error: Exception) -> str:
+def _lowest(stream: AnyByteStream) -> AnyByteStream:
+    """The stream of the socket, below all TLS."""
+    while isinstance(stream, TLSStream):
+        stream = stream.transport_stream
+    return stream
+
+
+def _holds_bytes(stream: ByteStream) -> bool:
+    """Whether bytes were taken from the socket that nobody has received.
+
+    They came in the same turn of the loop as what was received last. anyio has no
+    public way to ask; where it keeps them otherwise, they are not noticed.
+    """
+    protocol = getattr(_lowest(stream), "_protocol", None)
+    return bool(getattr(protocol, "read_queue", None))
+
+
+def _holds_record(tls: ssl.SSLObject | None) -> bool:
+    """Whether a TLS record was received that nobody has read, or the end."""
+    if tls is None:
+        return False
+    try:
+        tls.read(1)
+    except ssl.SSLWantReadError:
+        return False
+    except ssl.SSLError:
+        return True
+    return True
+
+
+def explain(error: BaseException) -> str:
     """What the system says about a failed connection, without addresses."""
     while isinstance(error.__cause__, OSError):
         error = error.__cause__
@@ -108,6 +108,7 @@ class Connection:
     """
 
     __slots__ = (
+        "_is_readable",
         "_socket",
         "_stream",
         "_tls",
@@ -115,6 +116,7 @@ class Connection:
         "deadline",
         "expired",
         "idle_since",
+        "opened_at",
         "origin",
     )
 
@@ -128,15 +130,19 @@ class Connection:
     """The deadline passed and it was closed for that."""
     idle_since: float
     """Since when nobody uses it; only meaningful while it is idle."""
+    opened_at: float
+    """Since when it is open, on the pool's clock; set by whoever opens it."""
 
     def __init__(self, origin: Origin) -> None:
         self.origin = origin
         self.idle_since = 0.0
+        self.opened_at = 0.0
         self._forget()
 
     def _forget(self) -> None:
         self._stream: ByteStream | None = None
         self._socket: socket.socket | None = None
+        self._is_readable: Callable[[], bool] = bool
         self._tls: ssl.SSLObject | None = None
         self.deadline = math.inf
         self.awaited = ""
@@ -152,9 +158,11 @@ class Connection:
         """An idle connection on which something came: bytes unasked, or the end."""
         if self._stream is None or self.expired:
             return True
-        return self._socket is not None and (
-            self._socket.fileno() < 0 or _is_readable(self._socket)
-        )
+        if self._socket is None:
+            return False
+        if self._socket.fileno() < 0 or self._is_readable():
+            return True
+        return _holds_bytes(self._stream) or _holds_record(self._tls)
 
     async def open(
         self,
@@ -175,14 +183,34 @@ class Connection:
         with anyio.move_on_after(seconds) as scope:
             stream = await self._connect(connect)
             if self.origin.scheme == "https":
-                stream = await self._secure(stream, context())
+                stream = await self._secure(stream, self.origin.host, context())
         if scope.cancelled_caught:
             raise UpstreamFailure(
                 "connect", f"{self.origin}: not connected within {seconds:g} s"
             )
+        self._adopt(stream)
+
+    async def start_tls(self, hostname: str, context: ssl.SSLContext) -> None:
+        """Shake hands with whom an open connection has been led on to.
+
+        Args:
+            hostname: Who it must be.
+            context: How that is verified.
+
+        Raises:
+            UpstreamFailure: Of kind `tls`; the connection is closed then, as it is
+                when this is cancelled.
+        """
+        stream, self._stream = self._stream, None
+        assert stream is not None
+        self._adopt(await self._secure(stream, hostname, context))
+
+    def _adopt(self, stream: ByteStream) -> None:
         self._forget()
         self._stream = stream
         self._socket = stream.extra(SocketAttribute.raw_socket, None)
+        if self._socket is not None:
+            self._is_readable = _make_probe(self._socket)
         self._tls = stream.extra(TLSAttribute.ssl_object, None)
 
     async def _connect(self, connect: Connect) -> ByteStream:
@@ -190,22 +218,16 @@ class Connection:
             return await connect(self.origin.host, self.origin.port)
         except OSError as error:
             raise UpstreamFailure(
-                "connect", f"{self.origin}: {_explain(error)}"
+                "connect", f"{self.origin}: {explain(error)}"
             ) from error
 
-    async def _secure(self, stream: ByteStream, context: ssl.SSLContext) -> ByteStream:
-        secured = False
+    async def _secure(
+        self, stream: ByteStream, hostname: str, context: ssl.SSLContext
+    ) -> ByteStream:
         try:
-            tls = await TLSStream.wrap(
-                stream, hostname=self.origin.host, ssl_context=context
-            )
-            secured = True
-        except (anyio.EndOfStream, *_BROKEN) as error:
-            raise UpstreamFailure("tls", f"{self.origin}: {_explain(error)}") from error
-        finally:
-            if not secured:
-                await anyio.aclose_forcefully(stream)
-        return tls
+            return await shake_hands(stream, hostname, context)
+        except (anyio.EndOfStream, *BROKEN) as error:
+            raise UpstreamFailure("tls", f"{self.origin}: {explain(error)}") from error
 
     async def send(self, *pieces: bytes) -> None:
         """Hand bytes to the network, waiting until it has taken them all.
@@ -218,7 +240,7 @@ class Connection:
         try:
             for piece in pieces:
                 await self._stream.send(piece)
-        except _BROKEN as error:
+        except BROKEN as error:
             raise self._failure() from error
 
     async def receive(self) -> bytes:
@@ -236,9 +258,14 @@ class Connection:
             data = await self._stream.receive(_READ_SIZE)
         except anyio.EndOfStream:
             return b""
-        except _BROKEN as error:
+        except BROKEN as error:
             raise self._failure() from error
-        return data if self._tls is None else _join_records(self._tls, data)
+        return data if self._tls is None else join_records(self._tls, data)
+
+    def keep_session(self) -> None:
+        """Remember the TLS session, if there is one, for connections to come."""
+        if self._tls is not None:
+            keep_session(self._tls)
 
     async def close(self) -> None:
         """Close at once, without a word to the peer; never raises for the socket."""
@@ -246,29 +273,10 @@ class Connection:
         if stream is None:
             return
         self._stream = None
-        with contextlib.suppress(*_BROKEN):
-            if isinstance(stream, TLSStream):
-                await stream.transport_stream.aclose()
-            else:
-                await stream.aclose()
+        with contextlib.suppress(*BROKEN):
+            await _lowest(stream).aclose()
 
     def _failure(self) -> UpstreamFailure:
         if self.expired:
             return UpstreamFailure("timeout", f"{self.origin}: {self.awaited}")
         return UpstreamFailure("reset", f"{self.origin}: the connection broke")
-
-
-def _join_records(tls: ssl.SSLObject, data: bytes) -> bytes:
-    """Append the TLS records that were received together with the first."""
-    pieces = [data]
-    size = len(data)
-    while size < _JOIN_SIZE:
-        try:
-            data = tls.read(_JOIN_SIZE)
-        except ssl.SSLError:
-            break  # Nothing more, or nothing good; the next receive will tell.
-        if not data:
-            break
-        pieces.append(data)
-        size += len(data)
-    return b"".join(pieces)

@@ -11,10 +11,18 @@ Rules:
       origins together are and no connection is idle. So whatever comes free goes to
       the longest waiting of those whom it can serve, before anybody new.
     - At the total limit the longest idle connection of another origin makes room.
+    - No method's work grows with the number of connections, waiters or origins (that
+      of `servable` origins is amortised over a heap); what is dead is met once.
+
+Theory of operation: while all places are taken, an origin below its own limit whose
+calls wait is *servable*. A heap holds the first ticket of each; entries are not taken
+out when they become false, but passed over when they come to the top, and the heap is
+made anew when most of it is false.
 """
 
 from __future__ import annotations
 
+import heapq
 import math
 from collections import OrderedDict, deque
 
@@ -26,16 +34,23 @@ from llmwire_server.upstream.connection import Connection
 
 __all__ = ("Ledger", "PoolCounts", "PoolLimits", "Waiter")
 
+_SLACK = 64
+"""False entries of the heap that are never worth making it anew."""
+
 
 class PoolLimits(Struct, frozen=True, kw_only=True):
-    """How many connections there may be, and how long an idle one is kept."""
+    """How many connections there may be, and how long they are kept."""
 
     total: int = 1000
     """Connections, idle ones included."""
     per_origin: int = 500
     """Connections to one origin, idle ones included."""
+    waiting: int = 1000
+    """Exchanges that may wait for a connection; one more fails at once."""
     idle_seconds: float = 60.0
-    """An idle connection is closed after this time."""
+    """An idle connection is closed after this time; `inf` is no limit."""
+    age_seconds: float = math.inf
+    """A connection is not used again after this time."""
 
 
 class PoolCounts(Struct, frozen=True, kw_only=True):
@@ -75,7 +90,10 @@ class Ledger:
         self._idle: dict[Origin, deque[Connection]] = {}
         self._oldest: OrderedDict[Connection, None] = OrderedDict()
         self._waiting: dict[Origin, OrderedDict[Waiter, None]] = {}
+        self._servable: list[tuple[int, Origin]] = []
         self._tickets = 0
+        self.waiting = 0
+        """How many wait."""
         self.busy: set[Connection] = set()
         """What an exchange holds."""
         self.doomed: list[Connection] = []
@@ -89,7 +107,7 @@ class Ledger:
         return PoolCounts(
             busy=len(self.busy),
             idle=len(self._oldest),
-            waiting=sum(map(len, self._waiting.values())),
+            waiting=self.waiting,
         )
 
     @property
@@ -115,7 +133,7 @@ class Ledger:
         while idle:
             connection = idle[-1]
             self._remove_idle(connection)
-            if not connection.dead:
+            if not self._is_old(connection, now) and not connection.dead:
                 self.busy.add(connection)
                 return connection
             self._doom(connection)
@@ -129,11 +147,21 @@ class Ledger:
             self._doom(oldest)
         return self._make(origin)
 
-    def wait(self, origin: Origin) -> Waiter:
-        """Stand in line; `leave` unless served."""
+    def wait(self, origin: Origin) -> Waiter | None:
+        """Stand in line; `leave` unless served.
+
+        Returns:
+            Who is to be served; None if as many wait as may.
+        """
+        if self.waiting >= self.limits.waiting:
+            return None
         self._tickets += 1
         waiter = Waiter(origin, self._tickets)
-        self._waiting.setdefault(origin, OrderedDict())[waiter] = None
+        line = self._waiting.setdefault(origin, OrderedDict())
+        line[waiter] = None
+        self.waiting += 1
+        if len(line) == 1:
+            self._note_servable(origin)
         return waiter
 
     def leave(self, waiter: Waiter, now: float) -> None:
@@ -153,6 +181,7 @@ class Ledger:
         """
         self.busy.remove(connection)
         reusable &= connection.opened and not connection.expired and not self.closed
+        reusable = reusable and not self._is_old(connection, now)
         waiter = self._find_waiter(connection.origin)
         if waiter is None:
             if reusable:
@@ -187,6 +216,11 @@ class Ledger:
             for waiter in waiters:
                 waiter.event.set()
         self._waiting.clear()
+        self._servable.clear()
+        self.waiting = 0
+
+    def _is_old(self, connection: Connection, now: float) -> bool:
+        return now - connection.opened_at >= self.limits.age_seconds
 
     def _make(self, origin: Origin) -> Connection:
         connection = Connection(origin)
@@ -199,6 +233,8 @@ class Ledger:
         self._count[origin] -= 1
         if not self._count[origin]:
             del self._count[origin]
+        if origin in self._waiting:
+            self._note_servable(origin)
         if connection.opened:
             self.doomed.append(connection)
 
@@ -220,17 +256,46 @@ class Ledger:
 
     def _find_waiter(self, freed: Origin) -> Waiter | None:
         """The longest waiting whom a place freed at `freed` can serve."""
-        found: Waiter | None = None
-        for origin, waiters in self._waiting.items():
-            if origin == freed or self._count.get(origin, 0) < self.limits.per_origin:
-                first = next(iter(waiters))
-                if found is None or first.ticket < found.ticket:
-                    found = first
-        return found
+        servable = self._servable
+        while servable and not self._is_servable(*servable[0]):
+            heapq.heappop(servable)
+        origin = servable[0][1] if servable else freed
+        own = self._first(freed)
+        other = self._first(origin)
+        if own is None or (other is not None and other.ticket < own.ticket):
+            return other
+        return own
+
+    def _first(self, origin: Origin) -> Waiter | None:
+        """The longest waiting for `origin`."""
+        line = self._waiting.get(origin)
+        return next(iter(line)) if line else None
+
+    def _is_servable(self, ticket: int, origin: Origin) -> bool:
+        """Whether an entry of the heap is true."""
+        first = self._first(origin)
+        if first is None or first.ticket != ticket:
+            return False
+        return self._count.get(origin, 0) < self.limits.per_origin
+
+    def _note_servable(self, origin: Origin) -> None:
+        """Enter an origin whose first waiter or whose count has changed."""
+        first = self._first(origin)
+        if first is None or not self._is_servable(first.ticket, origin):
+            return
+        heapq.heappush(self._servable, (first.ticket, origin))
+        if len(self._servable) > 2 * len(self._waiting) + _SLACK:
+            true = {entry for entry in self._servable if self._is_servable(*entry)}
+            self._servable = sorted(true)
 
     def _remove_waiter(self, waiter: Waiter) -> None:
-        waiters = self._waiting.get(waiter.origin)
-        if waiters is not None:
-            waiters.pop(waiter, None)
-            if not waiters:
-                del self._waiting[waiter.origin]
+        line = self._waiting.get(waiter.origin)
+        if line is None or waiter not in line:
+            return
+        first = next(iter(line)) is waiter
+        del line[waiter]
+        self.waiting -= 1
+        if not line:
+            del self._waiting[waiter.origin]
+        elif first:
+            self._note_servable(waiter.origin)

@@ -16,6 +16,7 @@ import anyio.lowlevel
 
 from llmwire_server.upstream import Headers, UpstreamFailure, UpstreamRequest
 from llmwire_server.upstream.codec import encode_head
+from llmwire_server.upstream.draining import drain
 
 __all__ = ("Answer", "MemoryExchange", "MemoryTransport", "Script", "Step")
 
@@ -117,12 +118,7 @@ class MemoryExchange:
 
     async def drain(self, limit_bytes: int = 65536, seconds: float = 0.1) -> None:
         """See `UpstreamResponse.drain`."""
-        with anyio.move_on_after(seconds):
-            while limit_bytes >= 0 and self.outcome == "open":
-                try:
-                    limit_bytes -= len(await self.receive())
-                except UpstreamFailure:
-                    return
+        await drain(self.receive, limit_bytes, seconds)
 
     async def close(self) -> None:
         """See `UpstreamResponse.close`."""

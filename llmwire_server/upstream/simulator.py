@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 
 import anyio
+import anyio.lowlevel
 
 from llmwire import (
     APIError,
@@ -37,6 +38,8 @@ from llmwire_server.upstream import (
     UpstreamRequest,
     UpstreamResponse,
 )
+from llmwire_server.upstream.codec import encode_head
+from llmwire_server.upstream.draining import drain
 from llmwire_server.upstream.script import MODEL, Script, script_for
 
 __all__ = ("Simulator",)
@@ -57,20 +60,33 @@ class _Scripted:
         self._chunks = chunks
         self._pace = pace
         self._cut = cut
+        self._ended = False
+        self._failure: UpstreamFailure | None = None
 
     async def receive(self) -> bytes:
-        if self._pace:
-            await anyio.sleep(self._pace)
-        chunk = next(self._chunks, b"")
-        if not chunk and self._cut:
-            raise UpstreamFailure("truncated", "the simulated stream was cut")
-        return chunk
+        if self._failure is None and not self._ended:
+            if self._pace:
+                await anyio.sleep(self._pace)
+            else:
+                await anyio.lowlevel.checkpoint()
+            chunk = next(self._chunks, b"")
+            if chunk:
+                return chunk
+            self._ended = True
+            if self._cut:
+                what = "the simulated stream was cut"
+                self._failure = UpstreamFailure("truncated", what)
+        if self._failure is not None:
+            raise UpstreamFailure(self._failure.kind, self._failure.message)
+        return b""
 
     async def drain(self, limit_bytes: int = 65536, seconds: float = 0.1) -> None:
-        """There is no connection to save."""
+        await drain(self.receive, limit_bytes, seconds)
 
     async def close(self) -> None:
-        """There is no connection to close."""
+        if not self._ended:
+            self._ended = True
+            self._failure = UpstreamFailure("reset", "closed by this side")
 
 
 class Simulator:
@@ -88,13 +104,18 @@ class Simulator:
     @asynccontextmanager
     async def open(self, request: UpstreamRequest) -> AsyncIterator[UpstreamResponse]:
         """Answer `request`, as `Transport.open` does."""
+        encode_head(request)
         http = HTTPRequest(
             method=request.method,
             path=request.target,
             headers=tuple((name.lower(), value) for name, value in request.headers),
             body=request.body,
         )
-        yield self.respond(http)
+        response = self.respond(http)
+        try:
+            yield response
+        finally:
+            await response.close()
 
     def respond(self, http: HTTPRequest) -> UpstreamResponse:
         """The answer to `http`, in the dialect of its path."""

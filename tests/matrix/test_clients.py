@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from msgspec import Struct
 
+from llmwire.dialects import dialects
 from llmwire_server.app import App
 from llmwire_server.backends import Backend, Secret
 from llmwire_server.config import Config, load
@@ -249,10 +250,10 @@ def test_a_server_that_is_down(house: House, client: str) -> None:
 
 
 def test_models(house: House, client: str) -> None:
+    """Those of every backend that is up, found by asking it."""
     for speaker in _speaker(house, client, "gemini"):
-        assert [name.removeprefix("models/") for name in speaker.models()] == [
-            "gemini:simulator"
-        ]
+        names = sorted(name.removeprefix("models/") for name in speaker.models())
+        assert names == [f"{dialect}:simulator" for dialect in sorted(dialects())]
 
 
 def test_a_bare_model_goes_to_the_backend_that_lists_it(

@@ -7,6 +7,7 @@ import itertools
 import json
 from typing import Any
 
+import anyio
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -60,18 +61,8 @@ async def _recorded(name: str) -> bytes:
     return b"".join(chunks)
 
 
-def _stream(name: str) -> bytes:
-    """What the simulator answers; it never waits for anything."""
-    work = _recorded(name)
-    try:
-        work.send(None)
-    except StopIteration as done:
-        found: bytes = done.value
-        return found
-    raise AssertionError("the simulator waited")
-
-
-STREAMS = {name: _stream(name) for name in ASKED}
+STREAMS = {name: anyio.run(_recorded, name) for name in ASKED}
+"""What the simulator answers."""
 NAMES = pytest.mark.parametrize("name", ASKED)
 OBSERVED = pytest.mark.parametrize("observe", [False, True])
 

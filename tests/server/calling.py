@@ -81,6 +81,7 @@ def scope(
         "path": bare,
         "raw_path": bare.encode(),
         "query_string": query.encode(),
+        "client": ("127.0.0.1", 50000),
         "headers": [(k.encode(), v.encode("latin-1")) for k, v in headers],
     }
 

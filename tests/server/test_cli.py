@@ -5,17 +5,20 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import runpy
 import socket
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from llmwire_server import cli, serving
+from llmwire_server import logs, serving
 from llmwire_server.cli import main
-from llmwire_server.config import load
+from llmwire_server.cli.serve import announcement, shown_place
+from llmwire_server.config import SHAPE, load, schema
 
 CHAT = {
     "model": "m",
@@ -45,6 +48,9 @@ FRAMES = (
 class _Stream:
     def __init__(self, data: bytes = b"") -> None:
         self.buffer = io.BytesIO(data)
+
+    def flush(self) -> None:
+        """Nothing is held back."""
 
 
 class Outcome:
@@ -81,6 +87,29 @@ def test_a_request(translate: Any) -> None:
     assert done.status == 0
     assert done.json["model"] == "m"
     assert "dropped: sampling.seed (sampling):" in done.err
+    assert done.err.endswith("POST /v1/messages\n")
+
+
+def test_the_place_of_a_request_is_told(translate: Any) -> None:
+    done = translate("request", "openai-chat", "gemini", {**CHAT, "stream": True})
+    place = "POST /v1beta/models/m:streamGenerateContent?alt=sse\n"
+    assert done.err.endswith(place)
+    whole = translate("request", "openai-chat", "gemini", CHAT, "--http")
+    head, _, body = whole.out.partition(b"\r\n\r\n")
+    first, *headers = head.split(b"\r\n")
+    assert first == b"POST /v1beta/models/m:generateContent HTTP/1.1"
+    assert b"content-type: application/json" in headers
+    assert json.loads(body)["contents"]
+    assert "POST" not in whole.err
+
+
+def test_the_head_of_an_error(translate: Any) -> None:
+    body = {"error": {"message": "slow", "type": "rate_limit_error"}}
+    more = ("--status", "429", "--http")
+    done = translate("error", "openai-chat", "anthropic", body, *more)
+    assert done.out.startswith(b"HTTP/1.1 429\r\n")
+    told = translate("error", "openai-chat", "anthropic", body, "--status", "429")
+    assert told.err == "HTTP/1.1 429\n"
 
 
 def test_another_model(translate: Any) -> None:
@@ -99,7 +128,7 @@ def test_a_request_of_gemini_names_no_model(translate: Any) -> None:
 def test_losses_go_to_a_file(translate: Any, tmp_path: Path) -> None:
     file = tmp_path / "losses.json"
     done = translate("request", "openai-chat", "anthropic", CHAT, "--losses", str(file))
-    assert (done.status, done.err) == (0, "")
+    assert (done.status, done.err) == (0, "POST /v1/messages\n")
     features = [loss["feature"] for loss in json.loads(file.read_bytes())]
     assert "sampling" in features
 
@@ -182,8 +211,11 @@ def test_files(translate: Any, tmp_path: Path) -> None:
         ["no"],
         ["translate", "request", "--from", "openai-chat"],
         ["translate", "request", "--from", "x", "--to", "gemini"],
-        ["serve", "--port", "65536"],
-        ["serve", "--port", "x"],
+        ["serve", "--set", "port"],
+        ["serve", "--set", "=1"],
+        ["serve", "--key", "k"],
+        ["config"],
+        ["explain"],
     ],
 )
 def test_bad_arguments(arguments: list[str], capsys: Any) -> None:
@@ -196,26 +228,41 @@ def test_bad_arguments(arguments: list[str], capsys: Any) -> None:
 # --- serve -----------------------------------------------------------------------
 
 
-@pytest.fixture
-def served(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """Configurations that would have been served, in an empty environment."""
-    found: list[Any] = []
+@pytest.fixture(autouse=True)
+def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty environment, and logging as it was."""
+    for name in list(os.environ):
+        if name.endswith(("_API_KEY", "_BASE_URL")) or name.startswith("LLMWIRE_"):
+            monkeypatch.delenv(name)
+    monkeypatch.setattr(logs, "configure", lambda log, **_: None)
 
-    def serve(config: Any, sock: socket.socket) -> int:
-        sock.close()
-        found.append(config)
+
+class _Served:
+    """What would have been served, and where."""
+
+    def __init__(self, config: Any, ports: list[int], load: Any) -> None:
+        self.config = config
+        self.ports = ports
+        self.load = load
+
+
+@pytest.fixture
+def served(monkeypatch: pytest.MonkeyPatch) -> list[_Served]:
+    found: list[_Served] = []
+
+    def serve(config: Any, *sockets: socket.socket | None, load: Any) -> int:
+        there = [each for each in sockets if each is not None]
+        ports = [each.getsockname()[1] for each in there]
+        found.append(_Served(config, ports, load))
         return 0
 
-    for name in list(os.environ):
-        if name.endswith(("_API_KEY", "_BASE_URL")):
-            monkeypatch.delenv(name)
     monkeypatch.setattr(serving, "serve", serve)
     return found
 
 
 def test_without_anything_the_simulator_is_announced(served: Any, capsys: Any) -> None:
     assert main(["serve", "--port", "0"]) == 0
-    assert served[0].simulated
+    assert served[0].config.simulated
     err = capsys.readouterr().err
     assert "llmwire on http://127.0.0.1:" in err
     assert ":0:" not in err
@@ -243,20 +290,49 @@ def test_mistakes_of_the_configuration(
     assert main(["serve", "--config", str(file)]) == 2
     assert "did you mean 'backends'?" in capsys.readouterr().err
     assert main(["serve", "--default-backend", "x"]) == 2
+    assert main(["serve", "--port", "65536"]) == 2
+    assert "--port: expected a whole number from 0 to 65535" in capsys.readouterr().err
     assert not served
+
+
+def test_flags_say_what_is_served(served: Any, capsys: Any, tmp_path: Path) -> None:
+    file = tmp_path / "llmwire.yaml"
+    file.write_text("limits: {body: 1KiB}\nhost: 0.0.0.0")
+    arguments = ["serve", "--config", str(file), "--port", "0", "--host", "127.0.0.1"]
+    arguments += ["--anthropic-port", "0", "--log-level", "error"]
+    assert main([*arguments, "--set", "limits.body=1MB", "--set", "port=0"]) == 0
+    [it] = served
+    assert (it.config.host, it.config.port) == ("127.0.0.1", 0)
+    assert it.config.limits.body == 10**6
+    assert it.config.log.level == "error"
+    assert len(set(it.ports)) == 2
+    ports = "llmwire on http://127.0.0.1:{} (Anthropic's clients: http://127.0.0.1:{})"
+    assert ports.format(*it.ports) in capsys.readouterr().err
+    assert it.load().config == it.config
+
+
+def test_warnings_are_told(served: Any, capsys: Any) -> None:
+    arguments = ["serve", "--port", "0", "--set", "connections.total=1"]
+    assert main(arguments) == 0
+    assert "llmwire: warning: connections.per_origin: " in capsys.readouterr().err
 
 
 def test_a_port_that_is_taken(served: Any, capsys: Any) -> None:
     with serving.listen("127.0.0.1", 0) as sock:
         port = sock.getsockname()[1]
         assert main(["serve", "--port", str(port)]) == 2
-    assert f"127.0.0.1:{port}: Address already in use" in capsys.readouterr().err
+        second = ["--port", "0", "--anthropic-port", str(port)]
+        assert main(["serve", *second]) == 2
+    err = capsys.readouterr().err
+    assert err.count(f"127.0.0.1:{port}: Address already in use") == 2
+    assert main(["serve", "--port", "0", "--host", "a" * 64 + ".example"]) == 2
+    assert "no such address" in capsys.readouterr().err
     assert not served
 
 
 def test_places_are_shown_as_urls() -> None:
-    assert cli._shown_place("::1", 80) == "http://[::1]:80"
-    assert "http://h:1" in cli._announcement(load(environment={}), "http://h:1")
+    assert shown_place("::1", 80) == "http://[::1]:80"
+    assert "http://h:1" in announcement(load(environment={}), "http://h:1")
 
 
 def test_the_module_runs(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -264,3 +340,160 @@ def test_the_module_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SystemExit) as raised:
         runpy.run_module("llmwire_server", run_name="__main__")
     assert raised.value.code == 0
+
+
+# --- explain -----------------------------------------------------------------------
+
+
+def test_a_request_is_explained(monkeypatch: Any, tmp_path: Path) -> None:
+    file = tmp_path / "request.json"
+    file.write_text(json.dumps(CHAT))
+    backend = "backends.g={dialect: gemini, base_url: 'https://g.example'}"
+    explain = ["explain", "--from", "openai-chat", "--set", backend]
+    out = _Stream()
+    monkeypatch.setattr(sys, "stdout", out)
+    assert main([*explain, str(file)]) == 0
+    text = out.buffer.getvalue().decode()
+    assert "POST https://g.example/v1beta/models/m:generateContent" in text
+    out.buffer = io.BytesIO()
+    assert main([*explain, "--json", str(file)]) == 0
+    found = json.loads(out.buffer.getvalue())
+    assert found["backends"] == ["g"]
+
+
+def test_what_cannot_be_explained(
+    monkeypatch: Any, capsys: Any, tmp_path: Path
+) -> None:
+    out = _Stream()
+    monkeypatch.setattr(sys, "stdout", out)
+    monkeypatch.setattr(sys, "stdin", _Stream(b"{"))
+    explain = ["explain", "--from", "openai-chat"]
+    assert main(explain) == 2
+    assert main([*explain, str(tmp_path / "no.json")]) == 2
+    assert main([*explain, "--set", "prot=1"]) == 2
+    assert out.buffer.getvalue() == b""
+    err = capsys.readouterr().err
+    assert "No such file" in err
+    assert "did you mean 'port'?" in err
+    refused = {**CHAT, "model": "none:m"}
+    monkeypatch.setattr(sys, "stdin", _Stream(json.dumps(refused).encode()))
+    strict = ["--set", "models.bare=refused"]
+    assert main([*explain, *strict]) == 1
+    assert b"refused" in out.buffer.getvalue()
+
+
+# --- config ------------------------------------------------------------------------
+
+
+def test_configurations_are_checked(capsys: Any, tmp_path: Path) -> None:
+    good, bad = tmp_path / "good.yaml", tmp_path / "bad.yaml"
+    good.write_text("connections: {total: 1}")
+    bad.write_text("prot: 1\nhots: a")
+    assert main(["config", "check", str(good)]) == 0
+    err = capsys.readouterr().err
+    assert "llmwire: warning: connections.per_origin: " in err
+    assert err.endswith(f"llmwire: {good}: usable\n")
+    assert main(["config", "check", str(bad), str(good)]) == 2
+    err = capsys.readouterr().err
+    assert f"{bad}, line 1, prot: unknown key; did you mean 'port'?" in err
+    assert f"{bad}, line 2, hots: unknown key; did you mean 'host'?" in err
+    assert f"{good}: usable" in err
+    assert main(["config", "check", "--port", "1"]) == 0
+    assert capsys.readouterr().err == "llmwire: the environment: usable\n"
+    assert main(["config", "check", "--port", "x"]) == 2
+
+
+def test_the_effective_configuration_is_shown(capsys: Any, monkeypatch: Any) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "topsecret")
+    assert main(["config", "show", "--port", "1", "--set", "log.level=debug"]) == 0
+    text = capsys.readouterr().out
+    assert "port: 1  # --port\n" in text
+    assert "  level: debug  # --set log.level\n" in text
+    assert "    api_key: '***'  # OPENAI_API_KEY\n" in text
+    assert "top" not in text
+    assert main(["config", "show", "--port", "x"]) == 2
+    assert "--port: expected" in capsys.readouterr().err
+
+
+def test_the_schema_is_written(capsys: Any) -> None:
+    assert main(["config", "schema"]) == 0
+    assert json.loads(capsys.readouterr().out) == schema(SHAPE)
+
+
+# --- all of them -------------------------------------------------------------------
+
+
+COMMANDS: list[list[str]] = [
+    [],
+    ["serve"],
+    ["translate"],
+    ["translate", "request"],
+    ["translate", "stream"],
+    ["explain"],
+    ["config"],
+    ["config", "check"],
+    ["config", "show"],
+    ["config", "schema"],
+]
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_help_teaches(command: list[str], capsys: Any) -> None:
+    with pytest.raises(SystemExit) as raised:
+        main([*command, "--help"])
+    assert raised.value.code == 0
+    text = capsys.readouterr().out
+    assert "example" in text or "where the configuration comes from" in text
+    assert max(map(len, text.splitlines())) <= 88
+
+
+def test_examples_of_help_are_understood(capsys: Any) -> None:
+    """Every line of an epilog that begins with `llmwire` is a command there is."""
+    from llmwire_server.cli import _parser
+
+    seen = 0
+    for command in COMMANDS:
+        with pytest.raises(SystemExit):
+            main([*command, "--help"])
+        for line in capsys.readouterr().out.replace("\\\n", " ").splitlines():
+            words = line.split("  <")[0].split(" <")[0].split(" >")[0].split(" &&")[0]
+            words = words.strip().split("   ")[0]
+            if words.startswith("llmwire ") and words == words.rstrip("."):
+                _parser().parse_args(words.split()[1:])
+                seen += 1
+    assert seen > 20
+
+
+def test_the_version_is_told(capsys: Any) -> None:
+    with pytest.raises(SystemExit) as raised:
+        main(["--version"])
+    assert raised.value.code == 0
+    assert re.fullmatch(r"llmwire \d+\.\d+\.\d+\S*\n", capsys.readouterr().out)
+
+
+def test_users_may_interrupt(monkeypatch: Any, translate: Any) -> None:
+    class Interrupted(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            raise KeyboardInterrupt
+
+    stream = _Stream()
+    stream.buffer = Interrupted()
+    monkeypatch.setattr(sys, "stdin", stream)
+    translate_one = ["translate", "request", "--from", "gemini", "--to", "anthropic"]
+    assert main(translate_one) == 130
+
+
+def test_readers_may_leave_early() -> None:
+    """`llmwire config schema | head -1` is no failure that is told."""
+    code = "import sys; from llmwire_server.cli import main; sys.exit(main())"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, "config", "schema"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()
+    with process.stderr:
+        assert process.stderr.read() == b""
+    assert process.wait(30) == 1

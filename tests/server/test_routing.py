@@ -1,4 +1,4 @@
-"""Tests of `llmwire_server.routing`: whose call it is, and where it goes."""
+"""Tests of `llmwire_server.routing.speaking`: whose call it is."""
 
 from __future__ import annotations
 
@@ -6,44 +6,14 @@ import pytest
 
 from llmwire import HTTPRequest
 from llmwire_server.backends import SIMULATOR, Backend
-from llmwire_server.routing import select, spoken_by, spoken_dialect
-
-BACKENDS = {
-    name: Backend(name=name, dialect="gemini", models=models)
-    for name, models in (("a", ("m1", "m2")), ("b", ("m2", "x:y")), ("c", ()))
-}
+from llmwire_server.routing import spoken_by, spoken_dialect
 
 
 @pytest.mark.parametrize(
-    ("model", "default_model", "backend", "under"),
-    [
-        ("b:m9", None, "b", "m9"),
-        ("b:m9:8b", None, "b", "m9:8b"),
-        ("m1", None, "a", "m1"),
-        ("m2", "dm", "a", "m2"),
-        ("x:y", None, "b", "x:y"),
-        ("other", None, "c", "other"),
-        ("other", "dm", "c", "dm"),
-        ("no:m1", None, "c", "no:m1"),
-        (None, None, "c", None),
-        (None, "dm", "c", "dm"),
-        ("b:", None, "b", "m2"),
-        ("c:", "dm", "c", "dm"),
-        ("c:", None, "c", None),
-    ],
+    ("name", "dialect"), [(SIMULATOR, "anthropic"), ("other", "gemini")]
 )
-def test_the_model_names_the_backend(
-    model: str | None, default_model: str | None, backend: str, under: str | None
-) -> None:
-    selection = select(model, BACKENDS, "c", default_model)
-    assert (selection.backend.name, selection.model) == (backend, under)
-
-
-def test_the_simulator_speaks_as_its_client() -> None:
-    simulator = {SIMULATOR: Backend(name=SIMULATOR, dialect="openai-chat")}
-    selection = select("m", simulator, SIMULATOR, None)
-    assert spoken_by(selection, "anthropic") == "anthropic"
-    assert spoken_by(select("a:m", BACKENDS, "c", None), "anthropic") == "gemini"
+def test_the_simulator_speaks_as_its_client(name: str, dialect: str) -> None:
+    assert spoken_by(Backend(name=name, dialect="gemini"), "anthropic") == dialect
 
 
 VERSION = (("anthropic-version", "2023-06-01"),)
@@ -67,6 +37,7 @@ GOOGLE = (("x-goog-api-key", "k"),)
         ("GET", "/v1/models", VERSION, "anthropic", "models"),
         ("GET", "/v1/models", GOOGLE, "gemini", "models"),
         ("GET", "/v1beta/models", (), "gemini", "models"),
+        ("GET", "/models", (), "openai-responses", "models"),
         ("GET", "/v1/models/m", (), "openai-chat", "model"),
         ("GET", "/v1/models/m", VERSION, "anthropic", "model"),
         ("GET", "/v1beta/models/m", (), "gemini", "model"),
@@ -88,3 +59,20 @@ def test_paths_and_headers_tell_who_speaks(
 @pytest.mark.parametrize("path", ["/", "/v1", "/v2/embeddings", "/health"])
 def test_other_paths_are_nobodys(path: str) -> None:
     assert spoken_dialect(HTTPRequest(method="POST", path=path)) is None
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "dialect"),
+    [
+        ("/v1beta/models", VERSION, "gemini"),
+        ("/v1/models", (*GOOGLE, *VERSION), "anthropic"),
+        ("/v1/models", (*GOOGLE, ("accept", "*/*")), "gemini"),
+        ("/v1/models", (("accept", "*/*"),), "openai-chat"),
+    ],
+)
+def test_some_signs_say_more_than_others(
+    path: str, headers: tuple[tuple[str, str], ...], dialect: str
+) -> None:
+    spoken = spoken_dialect(HTTPRequest(method="GET", path=path, headers=headers))
+    assert spoken is not None
+    assert spoken[0].name == dialect

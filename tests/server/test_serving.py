@@ -11,17 +11,19 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import uvicorn
 
+from llmwire_server import serving
 from llmwire_server.app import App
 from llmwire_server.backends import Backend
 from llmwire_server.config import Config, load
 from llmwire_server.config.tree import Simulator, SimulatorRule
 from llmwire_server.serving import listen, serve
 from llmwire_server.upstream.pool import Pool
-from tests.server.live import run_app
+from tests.server.live import run_app, serve_app
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +86,8 @@ def test_the_status_says_whether_it_started(
         assert serve(load(environment={}), sock) == (0 if started else 1)
 
 
-def test_the_command_serves_until_it_is_told_to_stop() -> None:
+@pytest.mark.parametrize("told", [signal.SIGINT, signal.SIGTERM])
+def test_the_command_serves_until_it_is_told_to_stop(told: signal.Signals) -> None:
     environment = {
         name: value
         for name, value in os.environ.items()
@@ -100,9 +103,54 @@ def test_the_command_serves_until_it_is_told_to_stop() -> None:
             status, _, _ = _post(place, "/v1/chat/completions", CHAT % b"")
             assert status == 200
         finally:
-            process.send_signal(signal.SIGINT)
+            process.send_signal(told)
         assert process.stderr.read() == ""
     assert process.returncode == 0
+
+
+def test_a_second_port_says_its_dialect() -> None:
+    seen: list[Any] = []
+
+    class Asked(App):
+        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+            if scope["type"] == "http":
+                seen.append(scope.get("extensions"))
+            await super().__call__(scope, receive, send)
+
+    with serve_app(Asked(load(environment={})), anthropic=True) as live:
+        (second,) = live.server.config.app._dialects  # type: ignore[union-attr]  # the front
+        for port in (live.port, second):
+            place = f"http://127.0.0.1:{port}"
+            status, _, _ = _post(place, "/v1/chat/completions", CHAT % b"")
+            assert status in (200, 404)
+    assert seen == [None, {"llmwire": {"dialect": "anthropic"}}]
+
+
+def test_the_system_watches_over_clients() -> None:
+    with listen("127.0.0.1", 0) as sock:
+        serving._watch_clients(sock, 7.5)
+        with socket.create_connection(sock.getsockname()), sock.accept()[0] as peer:
+            assert peer.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+            if hasattr(socket, "TCP_USER_TIMEOUT"):
+                level = socket.IPPROTO_TCP
+                assert peer.getsockopt(level, socket.TCP_USER_TIMEOUT) == 7500
+    with listen("127.0.0.1", 0) as sock:
+        serving._watch_clients(sock, 0)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):
+            level = socket.IPPROTO_TCP
+            assert sock.getsockopt(level, socket.TCP_USER_TIMEOUT) == 0
+
+
+def test_both_sockets_are_served(monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[Any] = []
+
+    def run(self: uvicorn.Server, sockets: list[socket.socket]) -> None:
+        ran.append((sockets, self.config.app._dialects))  # type: ignore[union-attr]  # the front
+
+    monkeypatch.setattr(uvicorn.Server, "run", run)
+    with listen("127.0.0.1", 0) as sock, listen("127.0.0.1", 0) as second:
+        serve(load(environment={}), sock, second)
+        assert ran == [([sock, second], {second.getsockname()[1]: "anthropic"})]
 
 
 @pytest.mark.parametrize("early", [True, False])

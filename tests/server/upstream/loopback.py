@@ -66,9 +66,50 @@ class Peer:
         body, self._buffer = self._buffer[:length], self._buffer[length:]
         return Received(received.line, received.headers, body)
 
+    async def take(self, count: int) -> bytes:
+        while len(self._buffer) < count:
+            self._buffer += await self.stream.receive()
+        taken, self._buffer = self._buffer[:count], self._buffer[count:]
+        return taken
+
+    def rest(self) -> bytes:
+        """What was received and not read."""
+        rest, self._buffer = self._buffer, b""
+        return rest
+
     async def send(self, *pieces: bytes) -> None:
         for piece in pieces:
             await self.stream.send(piece)
+
+    async def unless_left(self, awaited: Awaitable[Any]) -> Any:
+        """Wait for that; the client's leaving is the end, as in `ENDED`."""
+        result: Any = None
+
+        async def wait() -> None:
+            nonlocal result
+            result = await awaited
+            group.cancel_scope.cancel()
+
+        left = False
+        async with anyio.create_task_group() as group:
+            group.start_soon(wait)
+            try:
+                self._buffer += await self.stream.receive()
+            except ENDED:
+                left = True
+            if left:
+                group.cancel_scope.cancel()
+        if left:
+            raise anyio.EndOfStream
+        return result
+
+    async def end(self) -> None:
+        """Close in good order, over TLS too."""
+        if isinstance(self.stream, TLSStream):
+            with contextlib.suppress(ssl.SSLWantReadError):
+                self.stream._ssl_object.unwrap()
+            await self.stream.transport_stream.send(self.stream._write_bio.read())
+        await self.close()
 
     async def close(self) -> None:
         """Close in good order; over TLS, without saying so there."""
@@ -94,6 +135,8 @@ class Loopback:
         self.port = port
         self.scheme: Literal["http", "https"] = scheme
         self.accepted = 0
+        self.open = 0
+        """Connections that the play has not left."""
 
     def request(self, target: str = "/", **fields: Any) -> UpstreamRequest:
         given: dict[str, Any] = {
@@ -123,10 +166,12 @@ async def serve(
     async def converse(stream: ByteStream) -> None:
         peer = Peer(stream, loopback.accepted)
         loopback.accepted += 1
+        loopback.open += 1
         with contextlib.suppress(*ENDED):
             try:
                 await play(peer)
             finally:
+                loopback.open -= 1
                 with anyio.CancelScope(shield=True):
                     await peer.close()
 
@@ -172,7 +217,7 @@ def play_script(script: Script) -> Play:
             try:
                 answer = script(request)
                 if isinstance(answer, Awaitable):
-                    answer = await answer
+                    answer = await peer.unless_left(answer)
             except UpstreamFailure:
                 await peer.reset()
                 return
@@ -186,8 +231,9 @@ def play_script(script: Script) -> Play:
                 continue
             for step in steps:
                 if isinstance(step, anyio.Event):
-                    await step.wait()
+                    await peer.unless_left(step.wait())
                 elif isinstance(step, UpstreamFailure):
+                    await peer.end()
                     return
                 elif step:
                     await peer.send(chunk(step))

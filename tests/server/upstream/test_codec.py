@@ -229,7 +229,26 @@ REFUSED = {
     "not HTTP": b"SSH-2.0-OpenSSH\r\n\r\n",
     "TLS alert": b"\x15\x03\x01\x00\x02\x02\x46",
     "HTTP/2": b"HTTP/2.0 200 OK\r\n\r\n",
+    "HTTP/2 preface": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    "HTTP/2 frame": b"\x00\x00\x12\x04\x00\x00\x00\x00\x00\x00\x03",
     "HTTP/0.9": b"<html>hello</html>",
+    "length with a space inside": OK + b"content-length: 1 0\r\n\r\nhellohello",
+    "length with a dot": OK + b"content-length: 5.0\r\n\r\nhello",
+    "length with an exponent": OK + b"content-length: 1e1\r\n\r\nhellohello",
+    "lengths in two lines, one empty": OK
+    + b"content-length: 5\r\ncontent-length:\r\n\r\nhello",
+    "coding with a parameter": OK + b"transfer-encoding: chunked;q=1\r\n\r\n0\r\n\r\n",
+    "coding twice in a list": OK
+    + b"transfer-encoding: chunked, chunked\r\n\r\n0\r\n\r\n",
+    "identity coding": OK + b"transfer-encoding: identity\r\n\r\nhello",
+    "NUL in the reason": b"HTTP/1.1 200 O\x00K\r\n\r\n",
+    "NUL before the head": b"\x00HTTP/1.1 200 OK\r\n\r\n",
+    "carriage return at the end of a name": OK + b"x-a\r: b\r\n\r\n",
+    "chunk size with NUL": CHUNKED + b"5\x00\r\nhello\r\n0\r\n\r\n",
+    "bare line feed after a size": CHUNKED + b"5\nhello\r\n0\r\n\r\n",
+    "bare line feed after a chunk": CHUNKED + b"5\r\nhello\n0\r\n\r\n",
+    "bare carriage return after a size": CHUNKED + b"5\rhello\r\n0\r\n\r\n",
+    "NUL in a trailer": CHUNKED + b"0\r\nx: a\x00b\r\n\r\n",
     "version of two digits": b"HTTP/1.12 200 OK\r\n\r\n",
     "lower case": b"http/1.1 200 OK\r\n\r\n",
     "blank line first": b"\r\nHTTP/1.1 200 OK\r\n\r\n",
@@ -269,6 +288,13 @@ def test_what_came_before_the_error_is_given_first(codec: MakeDechunker) -> None
     assert feed(decoder, [wire]) == b"hello"
     assert decoder.failure is not None
     assert not decoder.complete
+
+
+@pytest.mark.parametrize(
+    "said", [b"1" + b"0" * 16 + b"\r\n\r\n0\r\n\r\n", b"5\r\nhello\r\n0\n\n", b"0\r\r"]
+)
+def test_what_is_never_taken_for_the_end(codec: MakeDechunker, said: bytes) -> None:
+    assert refusal(codec, CHUNKED + said) in ("protocol", "truncated")
 
 
 def test_messages_do_not_quote_the_peer(codec: MakeDechunker) -> None:

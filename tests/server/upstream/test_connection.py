@@ -17,11 +17,8 @@ from anyio.abc import ByteStream, SocketAttribute
 from anyio.streams.tls import TLSStream
 
 from llmwire_server.upstream import Origin, UpstreamFailure
-from llmwire_server.upstream.connection import (
-    Connection,
-    client_context,
-    connect_tcp,
-)
+from llmwire_server.upstream.connection import Connection, connect_tcp
+from llmwire_server.upstream.tls import client_context
 from tests.server.upstream.loopback import Loopback, Peer, answer_all, serve
 from tests.server.upstream.streams import ScriptedStream
 

@@ -105,13 +105,48 @@ def test_idle_connections_grow_too_old(sockets: set[Connection]) -> None:
     assert ledger.doomed == [first, second]
 
 
+def test_a_connection_grows_too_old(sockets: set[Connection]) -> None:
+    ledger = Ledger(PoolLimits(age_seconds=100.0, idle_seconds=1000.0))
+    idle, busy = take(ledger, A), take(ledger, A)
+    sockets |= {idle, busy}
+    idle.opened_at, busy.opened_at = 50.0, 0.0
+    ledger.give_back(busy, 99.0, reusable=True)
+    assert take(ledger, A, 99.0) is busy
+    ledger.give_back(idle, 100.0, reusable=True)
+    ledger.give_back(busy, 100.0, reusable=True)
+    assert ledger.doomed == [busy]
+    assert take(ledger, A, 150.0) not in (idle, busy)
+    assert ledger.doomed == [busy, idle]
+
+
+def test_only_so_many_may_wait(sockets: set[Connection]) -> None:
+    ledger = Ledger(PoolLimits(per_origin=1, waiting=2))
+    connection = take(ledger, A)
+    first = ledger.wait(A)
+    assert first is not None
+    assert ledger.wait(B) is not None
+    assert ledger.wait(A) is None
+    assert ledger.counts == counts(1, 0, 2)
+    ledger.leave(first, 0.0)
+    assert ledger.wait(A) is not None
+    ledger.give_back(connection, 0.0, reusable=False)
+    assert ledger.counts.waiting == 1
+    assert ledger.wait(A) is not None
+
+
+def wait(ledger: Ledger, origin: Origin) -> Waiter:
+    waiter = ledger.wait(origin)
+    assert waiter is not None
+    return waiter
+
+
 def test_an_origin_has_a_limit_of_its_own(sockets: set[Connection]) -> None:
     ledger = Ledger(PoolLimits(per_origin=1))
     connection = take(ledger, A)
     sockets.add(connection)
     assert ledger.take(A, 0.0) is None
     assert ledger.take(B, 0.0) is not None
-    waiter = ledger.wait(A)
+    waiter = wait(ledger, A)
     assert ledger.counts == counts(2, 0, 1)
     ledger.give_back(connection, 0.0, reusable=True)
     assert waiter.connection is connection
@@ -125,7 +160,7 @@ def test_a_broken_connection_leaves_its_place_to_who_waits(
     ledger = Ledger(PoolLimits(per_origin=1))
     connection = take(ledger, A)
     sockets.add(connection)
-    waiter = ledger.wait(A)
+    waiter = wait(ledger, A)
     ledger.give_back(connection, 0.0, reusable=False)
     assert ledger.doomed == [connection]
     assert waiter.connection is not None
@@ -153,7 +188,7 @@ def test_at_the_total_limit_the_longest_waiting_is_served_first(
     ledger = Ledger(PoolLimits(total=1))
     connection = take(ledger, A)
     sockets.add(connection)
-    first, second = ledger.wait(B), ledger.wait(A)
+    first, second = wait(ledger, B), wait(ledger, A)
     ledger.give_back(connection, 0.0, reusable=True)
     assert first.connection is not None
     assert (first.connection.origin, second.connection) == (B, None)
@@ -165,7 +200,7 @@ def test_at_the_total_limit_the_longest_waiting_is_served_first(
 def test_the_longest_waiting_is_so_among_all_origins(sockets: set[Connection]) -> None:
     ledger = Ledger(PoolLimits(total=1))
     connection = take(ledger, A)
-    first, second, third = ledger.wait(B), ledger.wait(C), ledger.wait(B)
+    first, second, third = wait(ledger, B), wait(ledger, C), wait(ledger, B)
     ledger.leave(first, 0.0)
     ledger.give_back(connection, 0.0, reusable=False)
     assert second.connection is not None
@@ -178,7 +213,7 @@ def test_who_cannot_be_served_does_not_hold_up_the_others(
     ledger = Ledger(PoolLimits(total=2, per_origin=1))
     first, second = take(ledger, A), take(ledger, B)
     sockets |= {first, second}
-    blocked, served = ledger.wait(A), ledger.wait(C)
+    blocked, served = wait(ledger, A), wait(ledger, C)
     ledger.give_back(second, 0.0, reusable=True)
     assert blocked.connection is None
     assert served.connection is not None
@@ -188,7 +223,7 @@ def test_who_leaves_is_not_served(sockets: set[Connection]) -> None:
     ledger = Ledger(PoolLimits(per_origin=1))
     connection = take(ledger, A)
     sockets.add(connection)
-    first, second = ledger.wait(A), ledger.wait(A)
+    first, second = wait(ledger, A), wait(ledger, A)
     ledger.leave(first, 0.0)
     ledger.give_back(connection, 0.0, reusable=True)
     assert first.connection is None
@@ -201,11 +236,11 @@ def test_closing_dooms_everything_and_serves_nobody(sockets: set[Connection]) ->
     ledger = Ledger(PoolLimits(per_origin=2))
     busy, idle = take(ledger, A), take(ledger, A)
     sockets |= {busy, idle}
-    waiter = ledger.wait(A)
+    waiter = wait(ledger, A)
     ledger.give_back(take(ledger, B), 0.0, reusable=True)
     ledger.give_back(idle, 0.0, reusable=True)
     ledger.leave(waiter, 0.0)
-    waiter = ledger.wait(B)
+    waiter = wait(ledger, B)
     ledger.close()
     assert set(ledger.doomed) == {busy, idle}
     assert waiter.event.is_set()
@@ -228,7 +263,7 @@ def test_a_random_walk_keeps_the_books(seed: int, sockets: set[Connection]) -> N
             origin = chance.choice((A, B, C))
             connection = ledger.take(origin, now)
             if connection is None:
-                waiters.append(ledger.wait(origin))
+                waiters.append(wait(ledger, origin))
             else:
                 held.append(connection)
         elif action == 1 and held:

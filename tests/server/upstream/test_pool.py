@@ -13,10 +13,14 @@ import anyio.lowlevel
 import pytest
 from anyio.abc import ByteStream
 
+from llmwire.errors import LocalProtocolError
 from llmwire_server.upstream import Timeouts, UpstreamFailure, UpstreamRequest
-from llmwire_server.upstream.connection import client_context, connect_tcp
+from llmwire_server.upstream.connection import connect_tcp
+from llmwire_server.upstream.exchange import Exchange
 from llmwire_server.upstream.ledger import PoolCounts, PoolLimits
-from llmwire_server.upstream.pool import Exchange, Pool
+from llmwire_server.upstream.pool import Pool
+from llmwire_server.upstream.tls import client_context
+from tests.server.upstream.contract import read_all
 from tests.server.upstream.loopback import (
     Loopback,
     Peer,
@@ -29,7 +33,6 @@ from tests.server.upstream.loopback import (
 )
 from tests.server.upstream.streams import ScriptedStream
 from tests.server.upstream.test_connection import Authority
-from tests.server.upstream.test_upstream import read_all
 
 pytestmark = pytest.mark.anyio
 
@@ -352,6 +355,36 @@ async def test_idle_connections_are_closed_without_being_asked_for() -> None:
         assert pool.counts == EMPTY
 
 
+async def test_what_came_after_an_answer_is_never_taken_for_the_next_one() -> None:
+    async with pooled(answer_all) as (pool, loopback):
+        assert await fetch(pool, loopback.request(body=b"one")) == b"one"
+        stream: Any = next(iter(pool._ledger._oldest))._stream
+        # As if it had come in the same turn of the loop as the end of the answer.
+        stream._protocol.data_received(plain(b"evil"))
+        assert await fetch(pool, loopback.request(body=b"two")) == b"two"
+        assert loopback.accepted == 2
+
+
+async def test_an_old_connection_is_not_used_again() -> None:
+    now = [0.0]
+    limits = PoolLimits(age_seconds=10.0)
+    options: dict[str, Any] = {"limits": limits, "clock": lambda: now[0]}
+    async with pooled(answer_all, **options) as (pool, loopback):
+        for time, accepted in ((0.0, 1), (9.0, 1), (10.0, 2), (19.0, 2), (20.0, 3)):
+            now[0] = time
+            await fetch(pool, loopback.request())
+            assert loopback.accepted == accepted
+
+
+async def test_limits_may_be_replaced() -> None:
+    async with pooled(answer_all) as (pool, loopback):
+        await fetch(pool, loopback.request())
+        pool.limits = PoolLimits(idle_seconds=0.0)
+        while pool.counts != EMPTY:
+            await anyio.lowlevel.checkpoint()
+        await fetch(pool, loopback.request())
+
+
 # --- Bodies that break off ----------------------------------------------------------
 
 
@@ -408,6 +441,31 @@ async def test_garbage_after_good_bytes_gives_the_good_ones_first(codec: Any) ->
         with pytest.raises(UpstreamFailure) as caught:
             await response.receive()
         assert caught.value.kind == "protocol"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"headers": (("x", "a\r\ny: b"),)},
+        {"headers": (("x", "a\x00"),)},
+        {"headers": (("x\ny", "a"),)},
+        {"headers": (("x y", "a"),)},
+        {"target": "/ HTTP/1.1\r\nx: y\r\n\r\nGET /"},
+        {"target": "/\x00"},
+        {"method": "GET / HTTP/1.1\r\nx:"},
+        {"host": "127.0.0.1\r\nx: y"},
+    ],
+)
+async def test_nothing_is_sent_of_what_cannot_be_written(
+    fields: dict[str, Any],
+) -> None:
+    async with pooled(answer_all) as (pool, loopback):
+        await fetch(pool, loopback.request())
+        with pytest.raises(LocalProtocolError):
+            await fetch(pool, loopback.request(**fields))
+        assert pool.counts == IDLE
+        assert await fetch(pool, loopback.request(body=b"x")) == b"x"
+        assert loopback.accepted == 1
 
 
 async def test_who_does_not_speak_http() -> None:

@@ -1,0 +1,154 @@
+"""What an ASGI server says of a call, read once.
+
+One walk over the headers finds everything that the door needs to know, and parts the
+client's credentials from what goes on: behind it nothing knows them. Pure.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+from urllib.parse import quote
+
+from llmwire.http import Headers
+from llmwire_server.headers import sane_request_id
+from llmwire_server.keys import CREDENTIAL_HEADERS, presented_key, take_key
+
+__all__ = ("Incoming",)
+
+_SAFE: Final = "/:@!$&'()*+,;=~"
+"""What need not be percent-encoded in a path (RFC 3986, 3.3)."""
+_NOTED: Final = frozenset(
+    {
+        "access-control-request-headers",
+        "access-control-request-method",
+        "content-encoding",
+        "content-length",
+        "expect",
+        "host",
+        "origin",
+        "transfer-encoding",
+    }
+)
+"""Headers that the door looks at; of several, the last counts."""
+_ANY, _CREDENTIAL, _NOTE, _ID, _PROXY, _ANTHROPIC, _GOOGLE = range(7)
+"""What a header is to the door."""
+_NAMES: Final[dict[bytes, tuple[str, int]]] = {}
+"""Names as they were sent -> in lower case, and what they are; those met so far."""
+_MOST: Final = 2048
+_LONGEST: Final = 64
+_PROXIED: Final = frozenset({"forwarded", "via", "x-forwarded-for", "x-real-ip"})
+
+
+class Incoming:
+    """The head of one call.
+
+    Args:
+        scope: What the ASGI server says of it.
+    """
+
+    __slots__ = (
+        "fields",
+        "headers",
+        "hosts",
+        "keys",
+        "method",
+        "needs_host",
+        "noted",
+        "path",
+        "peer",
+        "proxied",
+        "query",
+        "request_id",
+        "shown",
+        "size",
+    )
+
+    def __init__(self, scope: dict[str, Any]) -> None:
+        raw = scope.get("raw_path")
+        path = (
+            quote(scope["path"], safe=_SAFE) if raw is None else raw.decode("latin-1")
+        )
+        query = scope.get("query_string", b"")
+        self.method: str = scope["method"]
+        self.path: str = path.partition("?")[0]
+        """As it was sent: names in it are percent-encoded."""
+        self.query, keys = take_key(query.decode("latin-1"))
+        """Without a key."""
+        client = scope.get("client")
+        self.peer: str | None = client[0] if client else None
+        """Address of whoever is connected, None: unknown."""
+        self.needs_host = scope.get("http_version") == "1.1"
+        """Its HTTP wants to know whom it is for (RFC 9112, 3.2)."""
+        self.noted: dict[str, str] = {}
+        """Headers that the door looks at."""
+        self.request_id: str | None = None
+        """Of the client, where it is one."""
+        self.shown: str | None = None
+        """Dialect that the headers tell of, else the port."""
+        self.proxied = False
+        """Somebody passed the call on."""
+        self.fields = len(scope["headers"])
+        """How many headers there are."""
+        self.hosts = 0
+        """How many of them are `host`."""
+        self.size = 0
+        """Bytes of their names and values."""
+        self.headers, found = self._read(scope["headers"])
+        """Without credentials."""
+        told = scope.get("extensions")
+        if told is not None and self.shown is None:
+            self.shown = told.get("llmwire", {}).get("dialect")
+        self.keys: tuple[bytes, ...] = (*found, *keys)
+        """Every key that the client presents."""
+
+    def _read(self, fields: list[tuple[bytes, bytes]]) -> tuple[Headers, list[bytes]]:
+        headers: list[tuple[str, str]] = []
+        keys: list[bytes] = []
+        size = 0
+        for field, value in fields:
+            size += len(field) + len(value)
+            name, what = _NAMES.get(field) or _learn(field)
+            if what == _CREDENTIAL:
+                key = presented_key(name, value)
+                if key is not None:
+                    keys.append(key)
+                continue
+            text = value.decode("latin-1")
+            headers.append((name, text))
+            if what:
+                self._note(name, what, value, text)
+        self.size = size
+        return tuple(headers), keys
+
+    def _note(self, name: str, what: int, value: bytes, text: str) -> None:
+        if what == _NOTE:
+            self.noted[name] = text.strip()
+            self.hosts += name == "host"
+        elif what == _ID:
+            self.request_id = sane_request_id(value)
+        elif what == _PROXY:
+            self.proxied = True
+        elif what == _ANTHROPIC:
+            self.shown = "anthropic"
+        else:
+            self.shown = self.shown or "gemini"
+
+
+def _learn(field: bytes) -> tuple[str, int]:
+    """A header's name in lower case, and what it is to the door."""
+    name = field.decode("latin-1").lower()
+    if name in CREDENTIAL_HEADERS:
+        what = _CREDENTIAL
+    elif name in _NOTED:
+        what = _NOTE
+    elif name == "x-request-id":
+        what = _ID
+    elif name in _PROXIED:
+        what = _PROXY
+    elif name == "anthropic-version":
+        what = _ANTHROPIC
+    else:
+        what = _GOOGLE if name.startswith("x-goog-") else _ANY
+    if len(field) <= _LONGEST and len(_NAMES) < _MOST:
+        _NAMES[field] = name, what
+    return name, what

@@ -284,7 +284,11 @@ class App:
             body=body,
         )
         call = Call(
-            exchange, state.pipeline, shutdown=self.shutdown, request_id=request_id
+            exchange,
+            state.pipeline,
+            shutdown=self.shutdown,
+            request_id=request_id,
+            leaving=incoming.leaving,
         )
         await call.run(http, receive, send)
 

@@ -45,7 +45,7 @@ from llmwire_server.losses_told import (
     loss_rules,
     summary,
 )
-from llmwire_server.relay import Receive, Send, relay, send_reply
+from llmwire_server.relay import Leaving, Receive, Send, relay, send_reply
 from llmwire_server.routing import (
     Rotation,
     Router,
@@ -136,6 +136,7 @@ class Call:
         pipeline: What the configuration makes of calls.
         shutdown: May end the call.
         request_id: What the log calls it.
+        leaving: Tells when the client leaves.
     """
 
     def __init__(
@@ -145,12 +146,14 @@ class Call:
         *,
         shutdown: Shutdown | None = None,
         request_id: str = "",
+        leaving: Leaving | None = None,
     ) -> None:
         self._exchange = exchange
         self._pipeline = pipeline
         self._config = pipeline.config
         self._shutdown = shutdown
         self._request_id = request_id
+        self._leaving = leaving
         self._record = _Record()
 
     async def run(self, http: HTTPRequest, receive: Receive, send: Send) -> None:
@@ -236,6 +239,7 @@ class Call:
                 dress=dress,
                 instead=instead if counting else _nothing,
                 request_id=self._request_id,
+                leaving=self._leaving,
             )
         finally:
             if self._config.log.calls:

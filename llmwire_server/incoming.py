@@ -12,6 +12,7 @@ from urllib.parse import quote
 from llmwire.http import Headers
 from llmwire_server.headers import sane_request_id
 from llmwire_server.keys import CREDENTIAL_HEADERS, presented_key, take_key
+from llmwire_server.relay import Leaving
 
 __all__ = ("Incoming",)
 
@@ -36,6 +37,7 @@ _NAMES: Final[dict[bytes, tuple[str, int]]] = {}
 """Names as they were sent -> in lower case, and what they are; those met so far."""
 _MOST: Final = 2048
 _LONGEST: Final = 64
+_NOTHING: Final[dict[str, Any]] = {}
 _PROXIED: Final = frozenset({"forwarded", "via", "x-forwarded-for", "x-real-ip"})
 
 
@@ -51,6 +53,7 @@ class Incoming:
         "headers",
         "hosts",
         "keys",
+        "leaving",
         "method",
         "needs_host",
         "noted",
@@ -95,9 +98,11 @@ class Incoming:
         """Bytes of their names and values."""
         self.headers, found = self._read(scope["headers"])
         """Without credentials."""
-        told = scope.get("extensions")
-        if told is not None and self.shown is None:
-            self.shown = told.get("llmwire", {}).get("dialect")
+        told = (scope.get("extensions") or _NOTHING).get("llmwire", _NOTHING)
+        if self.shown is None:
+            self.shown = told.get("dialect")
+        self.leaving: Leaving | None = told.get("leaving")
+        """Tells when the client leaves, where the server can."""
         self.keys: tuple[bytes, ...] = (*found, *keys)
         """Every key that the client presents."""
 

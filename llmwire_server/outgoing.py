@@ -23,6 +23,10 @@ _NATIVE_ID: Final = b"request-id"
 _IDS: Final = (_ID, _NATIVE_ID)
 _UPSTREAM_ID: Final = b"x-upstream-request-id"
 _LENGTH: Final = b"content-length"
+_OURS: Final = frozenset(
+    {b"allow", b"cache-control", b"content-type", _LENGTH, b"x-llmwire-losses"}
+)
+"""Headers whose values are written here, whatever an upstream says."""
 
 
 class Outgoing:
@@ -122,9 +126,9 @@ class Outgoing:
     def _masked(
         self, fields: Sequence[tuple[bytes, bytes]]
     ) -> Sequence[tuple[bytes, bytes]]:
-        values = b"\n".join([value for _, value in fields])
+        values = b"\n".join([value for name, value in fields if name not in _OURS])
         data = self._mask.data
-        if data(values) is values:
+        if not values or data(values) is values:
             return fields
         return [(name, data(value)) for name, value in fields]
 

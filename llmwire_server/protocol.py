@@ -25,12 +25,17 @@ import logging
 from typing import ClassVar, Final, cast
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
 
 from llmwire import HTTPReply
 from llmwire.messages import ErrorKind
 from llmwire_server.app import App, error_reply
 from llmwire_server.paths import envelope, normal_path
+from llmwire_server.relay import Leaving
 
 __all__ = ("FrontProtocol", "front_protocol")
 
@@ -65,6 +70,8 @@ class FrontProtocol(HttpToolsProtocol):
         self._thrown = 0
         """Bytes of a body that nobody reads any more."""
         self._refused = False
+        self._calls: list[tuple[RequestResponseCycle, Leaving]] = []
+        """Those that may not be answered yet."""
         self._offering = b"", b""
         """Method and version of a head that offers an upgrade."""
         self._timer: asyncio.TimerHandle | None = None
@@ -74,6 +81,13 @@ class FrontProtocol(HttpToolsProtocol):
         """It has ended."""
         self._stop_timer()
         super().connection_lost(exc)
+        self._tell_leaving()
+
+    def _tell_leaving(self) -> None:
+        """Calls that are not answered yet learn that nobody waits for them."""
+        for cycle, leaving in self._calls:
+            if not cycle.response_complete:
+                leaving.tell()
 
     def data_received(self, data: bytes) -> None:
         """The client sent something."""
@@ -154,7 +168,11 @@ class FrontProtocol(HttpToolsProtocol):
         self._heading = False
         self._unspent = 0
         self._stop_timer()
+        leaving = Leaving()
+        self.scope["extensions"] = {"llmwire": {"leaving": leaving}}
         super().on_headers_complete()
+        self._calls = [pair for pair in self._calls if not pair[0].response_complete]
+        self._calls.append((self.cycle, leaving))
 
     def on_body(self, body: bytes) -> None:
         """A piece of the body."""
@@ -218,6 +236,7 @@ class FrontProtocol(HttpToolsProtocol):
             started = cycle.response_started or self._heading or bool(self.pipeline)
             cycle.disconnected = True
             cycle.message_event.set()
+            self._tell_leaving()
         elif cycle is not None and self._open and not self._heading:
             started = True
         if started or self.transport.is_closing():

@@ -20,8 +20,9 @@ Rules:
 5. An answer that cannot be brought to its end (`total`, a shutdown, any failure) ends
    with an error in the client's form. It never looks complete.
 
-Theory of operation: the call's own task pumps. Beside it there are one task, which
-waits for the client to leave, and one timer. All that a chunk costs is two looks at the
+Theory of operation: the call's own task pumps. Beside it there are one timer and, where
+the server does not tell by itself (`Leaving`), one task that waits for the client to
+leave. All that a chunk costs is two looks at the
 clock; the timer finds out, when it is due, whether anything really is, and otherwise
 moves on. What must end the call from outside (`_Pump.end`, `_Pump.leave`) cancels the
 call's task and leaves word why. It is asyncio's own cancellation: the server runs on
@@ -50,7 +51,15 @@ from llmwire_server.upstream import (
     UpstreamResponse,
 )
 
-__all__ = ("ClientStalled", "Dress", "Receive", "Send", "relay", "send_reply")
+__all__ = (
+    "ClientStalled",
+    "Dress",
+    "Leaving",
+    "Receive",
+    "Send",
+    "relay",
+    "send_reply",
+)
 
 ASGIMessage: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[ASGIMessage]]
@@ -80,6 +89,31 @@ _GRACE: Final = 1.0
 
 class ClientStalled(Exception):
     """A client leaves its bytes untaken: its connection is to be cut."""
+
+
+class Leaving:
+    """Tells one call that its client has left, where the server can say so by itself.
+
+    It spares the call a task that waits for nothing else.
+    """
+
+    __slots__ = ("_tell", "_told")
+
+    def __init__(self) -> None:
+        self._tell: Callable[[], None] | None = None
+        self._told = False
+
+    def tell(self) -> None:
+        """The client has left."""
+        self._told = True
+        if self._tell is not None:
+            self._tell()
+
+    def watch(self, tell: Callable[[], None] | None) -> None:
+        """Have `tell` called when the client leaves, or now if it has; None: nobody."""
+        self._tell = tell
+        if tell is not None and self._told:
+            tell()
 
 
 class _ClientLeft(Exception):
@@ -117,6 +151,7 @@ async def relay(
     dress: Dress | None = None,
     instead: Instead = lambda error: None,
     request_id: str = "",
+    leaving: Leaving | None = None,
 ) -> None:
     """Carry one call until its answer is complete or its client has left.
 
@@ -132,13 +167,18 @@ async def relay(
         instead: Is asked for another reply before an error is told; None: there is
             none.
         request_id: What the log calls this call.
+        leaving: Tells when the client leaves; without it, `receive` does.
 
     Raises:
         ClientStalled: The client has not taken its bytes for `times.send` seconds.
     """
     pump = _Pump(attempt, send, times, dress, instead)
-    watching = asyncio.ensure_future(_until_left(receive))
-    watching.add_done_callback(pump.leave)
+    watching = None
+    if leaving is not None:
+        leaving.watch(pump.leave)
+    else:
+        watching = asyncio.ensure_future(_until_left(receive))
+        watching.add_done_callback(pump.leave_with)
     if shutdown is not None:
         shutdown.enter(pump.end)
     try:
@@ -152,7 +192,10 @@ async def relay(
         if shutdown is not None:
             shutdown.leave(pump.end)
         pump.stop()
-        watching.cancel()
+        if watching is not None:
+            watching.cancel()
+        if leaving is not None:
+            leaving.watch(None)
         _log_end(pump, request_id)
     if pump.fault is not None:
         raise pump.fault
@@ -241,15 +284,19 @@ class _Pump:
             if not self._sending:
                 self._cancel()
 
-    def leave(self, watching: asyncio.Future[None]) -> None:
-        """The client has left; also where asking for its messages fails."""
+    def leave(self) -> None:
+        """The client has left."""
+        # Servers say so after a complete answer too; the upstream's connection may
+        # still be read to its end then.
+        if not self._complete:
+            self.left = True
+            self._cancel()
+
+    def leave_with(self, watching: asyncio.Future[None]) -> None:
+        """`watching` has ended; also where asking for the client's messages fails."""
         if not watching.cancelled():
             watching.exception()
-            # Servers say so after a complete answer too; the upstream's connection
-            # may still be read to its end then.
-            if not self._complete:
-                self.left = True
-                self._cancel()
+            self.leave()
 
     def take_cancellation(self) -> bool:
         """Whether the task was cancelled from here alone; then it is no longer."""

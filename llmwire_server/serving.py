@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import math
 import socket
 from collections.abc import Callable, Mapping
@@ -38,6 +39,8 @@ _TAKING: Final = 2.0
 """Seconds for clients to take the errors that a shutdown ends their calls with."""
 _FORCED: Final = 0.1
 """The same after a second signal."""
+_COLLECT_AFTER: Final = 20_000
+"""Objects made, less those given back, after which garbage is looked for."""
 _PROBE_AFTER: Final = 60
 """Seconds of silence after which the system asks whether a client is still there."""
 
@@ -64,6 +67,13 @@ def _watch_clients(sock: socket.socket, seconds: float) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
 
 
+def _calm_collector() -> None:
+    """Look for garbage seldom: a call leaves none that counting references misses."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_COLLECT_AFTER, 20, 20)
+
+
 class _Front:
     """The application as the server calls it: ports that tell a dialect, cut clients.
 
@@ -82,7 +92,8 @@ class _Front:
         if self._dialects and scope["type"] == "http":
             dialect = self._dialects.get(scope["server"][1])
             if dialect is not None:
-                scope["extensions"] = {"llmwire": {"dialect": dialect}}
+                scope.setdefault("extensions", {}).setdefault("llmwire", {})
+                scope["extensions"]["llmwire"]["dialect"] = dialect
         try:
             await self._app(scope, receive, send)
         except ClientStalled:
@@ -115,6 +126,7 @@ class Server(uvicorn.Server):
         if self.reload is not None:
             self._watching = self._loop.create_task(watch(self.reload))
         await super().startup(sockets)
+        _calm_collector()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """A signal says to stop; the second one, to do so at once."""

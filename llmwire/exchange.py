@@ -44,8 +44,8 @@ from llmwire.translate import EncodedRequest, encode_request, for_client
 
 __all__ = ("Exchange",)
 
-_OURS: Final = (b"llmw1.", b"tc_")
-"""How sealed signatures and minted call ids begin: see `llmwire._seal`, `_ids`."""
+_SEALED: Final = b"llmw1."
+"""How sealed signatures begin: see `llmwire._seal`."""
 _SHORT: Final = 512
 """Characters of a client's words that are worth being remembered."""
 _KINDS: dict[int, ErrorKind] = {
@@ -282,8 +282,7 @@ class Exchange:
         )
         if facts.name != profiles.resolve(upstream.name).name or facts.think_tags:
             return False
-        body = self._http.body
-        return not any(mark in body for mark in _OURS)
+        return _SEALED not in self._http.body
 
     def _passed_on(
         self,

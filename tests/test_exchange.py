@@ -335,3 +335,83 @@ def test_heads_are_not_remembered_longer_than_the_facts() -> None:
     again = exchange.attempt("anthropic").context
     assert again == first
     assert again.profile is profiles.resolve("anthropic", None, "m")
+
+
+MINTED = "tc_" + "a" * 24
+CALLED = {
+    "openai-chat": (
+        "/v1/chat/completions",
+        {
+            "model": "m",
+            "messages": [
+                {
+                    "role": "assistant",
+                    "tool_calls": [
+                        {
+                            "id": MINTED,
+                            "type": "function",
+                            "function": {"name": "f", "arguments": "{}"},
+                        }
+                    ],
+                },
+                {"role": "tool", "tool_call_id": MINTED, "content": "a"},
+            ],
+        },
+    ),
+    "anthropic": (
+        "/v1/messages",
+        {
+            "model": "m",
+            "max_tokens": 9,
+            "messages": [
+                {"role": "user", "content": "a"},
+                {
+                    "role": "assistant",
+                    "content": [
+                        {"type": "tool_use", "id": MINTED, "name": "f", "input": {}}
+                    ],
+                },
+                {
+                    "role": "user",
+                    "content": [{"type": "tool_result", "tool_use_id": MINTED}],
+                },
+            ],
+        },
+    ),
+    "gemini": (
+        "/v1beta/models/m:generateContent",
+        {
+            "contents": [
+                {
+                    "role": "model",
+                    "parts": [{"functionCall": {"id": MINTED, "name": "f"}}],
+                },
+                {
+                    "role": "user",
+                    "parts": [
+                        {
+                            "functionResponse": {
+                                "id": MINTED,
+                                "name": "f",
+                                "response": {"output": "a"},
+                            }
+                        }
+                    ],
+                },
+            ]
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CALLED)
+def test_ids_of_ours_in_own_requests_stay(name: str) -> None:
+    path, body = CALLED[name]
+    http = HTTPRequest(method="POST", path=path, body=json.dumps(body).encode())
+    exchange = Exchange(name)
+    request = exchange.receive_request(http)
+    assert request is not None
+    encoded = encode_request(request, name, model="n")
+    attempt = exchange.attempt(name, model="n")
+    assert _json(attempt.http.body) == _json(encoded.http.body)
+    assert MINTED.encode() in attempt.http.body

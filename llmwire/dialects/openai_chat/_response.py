@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
-from msgspec import Raw, UnsetType
+from msgspec import MsgspecError, Raw, UnsetType
 from msgspec.structs import replace
 
 from llmwire._ids import digest, mint, mint_call
@@ -13,6 +13,7 @@ from llmwire._json import (
     NULL,
     LearnedSchema,
     decode_any,
+    decoder,
     encode,
     level,
     nested,
@@ -76,15 +77,26 @@ def decode_response(body: bytes, source: ResponseSource) -> Response:
     if len(body) > source.limits.body:
         raise LimitExceeded(f"more than {source.limits.body} bytes", status=502)
     try:
-        wire = unlearned(_SCHEMA.decode(validated(body)))
+        wire = _decoded(validated(body))
         return _response(wire, source)
     except RemoteProtocolError as error:
         error.status = 502
         raise
 
 
+def _decoded(body: bytes) -> Answer:
+    try:
+        wire: Answer = decoder(Answer).decode(body)
+        return wire
+    except (MsgspecError, UnicodeError, RecursionError):
+        plain: Answer = unlearned(_SCHEMA.decode(body))
+        return plain
+
+
 def _response(wire: Answer, source: ResponseSource) -> Response:
     kept = Kept({n: v for n, v in strangers(wire).items() if n not in PADDING})
+    if not isinstance(wire.system_fingerprint, UnsetType):
+        kept.extras["system_fingerprint"] = wire.system_fingerprint
     for name in ("id", "model", "created", "service_tier"):
         value = getattr(wire, name)
         if isinstance(value, UnsetType):

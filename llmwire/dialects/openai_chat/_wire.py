@@ -347,6 +347,7 @@ class Answer(Wire):
     model: Text = UNSET
     usage: Any_ = UNSET
     service_tier: Text = UNSET
+    system_fingerprint: Any_ = UNSET
 
 
 class DeltaFunction(Wire):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
+from importlib import metadata
 
 project = "llmwire"
-release = version("llmwire")
+release = metadata.version("llmwire")
 extensions = ["myst_parser"]
 source_suffix = {".md": "markdown"}
 root_doc = "index"

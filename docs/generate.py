@@ -2,7 +2,8 @@
 
 `coverage.md` is not told by anybody: for every feature a small request or answer is put
 into each dialect, read back, and put into every other one; the cell says what the
-losses say. `grammar.md` gets its table of states from `llmwire.grammar`.
+losses say. `grammar.md` gets its table of states from `llmwire.grammar`;
+`filters/loops.svg` shows what the loop detector does.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
+from loop_delay import delay_plot
 from probes import ANSWERS, NATIVE_ANSWERS, NATIVE_REQUESTS, REQUESTS
 
 import llmwire
@@ -174,6 +176,7 @@ PAGES: Final[dict[str, Callable[[], str]]] = {
     "coverage.md": coverage,
     "grammar.md": grammar,
     "backends/compatible.md": compatible,
+    "filters/loops.svg": delay_plot,
 }
 
 

@@ -68,6 +68,7 @@ FEATURES: Final[Mapping[str, Feature]] = {
     "citations": Feature("where a text comes from"),
     "extras": Feature("a member of one dialect that is not modelled"),
     "filter": Feature("something that a filter changed"),
+    "filter.loop": Feature("what comes after an answer began to repeat itself"),
     "include": Feature("optional output asked for by name"),
     "instructions": Feature("instructions in the middle of a conversation", "emulate"),
     "instructions.top": Feature("which instructions stood at the top"),

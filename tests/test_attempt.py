@@ -59,6 +59,13 @@ def test_nothing_goes_out_before_an_answer_begins() -> None:
     assert not attempt.done
 
 
+def test_the_upstreams_headers_are_kept() -> None:
+    attempt = _attempt()
+    assert attempt.upstream_headers == ()
+    attempt.receive_head(200, (*SSE, ("x-any", "1")))
+    assert attempt.upstream_headers == (*SSE, ("x-any", "1"))
+
+
 def test_an_end_without_parts_decides_too() -> None:
     attempt = _attempt()
     attempt.receive_head(200, SSE)

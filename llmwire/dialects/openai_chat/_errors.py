@@ -356,15 +356,21 @@ def envelope(error: APIError) -> bytes:
         "message": redacted(error.message),
         "type": kind,
         "param": error.param,
-        "code": _told_code(error, code),
+        "code": _told_code(error, kind, code),
     }
     return encode({"error": inner})
 
 
-def _told_code(error: APIError, usual: str | None) -> str | None:
-    """OpenAI's dialects tell their own codes, what no server said one that is usual."""
-    if error.dialect in (NAME, "openai-responses"):
+def _told_code(error: APIError, kind: str, usual: str | None) -> str | None:
+    """Its own code of OpenAI's dialects, where that tells the same kind; what no server
+    said has one that is usual."""
+    if error.dialect == NAME:
         return error.code or usual
+    if error.dialect == "openai-responses" and error.code:
+        words = f"{kind} {error.code}".lower()
+        status = error.status or _KINDS[error.kind][0]
+        same = _kind(status, words, error.message) == error.kind
+        return error.code if same else usual
     return usual or (error.code if error.dialect is None else None)
 
 

@@ -233,12 +233,12 @@ class ChatWriter:
     def _write_message_end(self, event: MessageEnd, choice: Answer) -> bytes:
         choice.ended = True
         to = self._to
-        if to.native and event.raw is None:
+        if to.native and event.raw is not None:
+            return self._frames.frame(choice, {}, event.raw)
+        if to.native and event.stop == "other":
             # The server said no word: neither do we.
             return b"" if choice.shown else self._frames.show(choice)
         refusal = bool(choice.refusals)
-        if to.native:
-            return self._frames.frame(choice, {}, event.raw)
         out = b""
         detail = event.detail
         declined = event.stop in ("refusal", "content_filter") and not refusal

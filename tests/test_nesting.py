@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Raw
 
-from llmwire._nesting import check_nesting
+from llmwire._nesting import _has_few_openings, check_nesting
 from llmwire.errors import LimitExceeded
 from llmwire.strategies import raw_json
 
@@ -76,3 +76,18 @@ def test_nesting_of_siblings() -> None:
 )
 def test_brackets_that_do_not_nest(data: bytes) -> None:
     check_nesting(data, 1)
+
+
+@given(raw_json(), st.integers(0, 5))
+def test_few_openings_are_found_as_they_are_counted(raw: Raw, limit: int) -> None:
+    data = bytes(raw)
+    few = data.count(b"[") + data.count(b"{") <= limit
+    assert _has_few_openings(data, limit) == few
+
+
+def test_nesting_of_long_documents() -> None:
+    image = b'"' + b"x" * 300_000 + b'"'
+    check_nesting(b"[" * 4 + image + b"]" * 4, 4)
+    check_nesting(b"[" + b"[]," * 9 + image + b"]", 2)
+    with pytest.raises(LimitExceeded):
+        check_nesting(b"[" * 5 + image + b"]" * 5, 4)

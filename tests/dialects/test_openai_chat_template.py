@@ -130,6 +130,8 @@ def test_usage_and_text_of_a_known_shape() -> None:
     assert template.read(_frame("usage behind", "", COUNTS[1])) == []
     again = template.read(_frame("usage behind", "c", COUNTS[1]))
     assert again == [TextDelta(0, "c")]
+    spaced = template.read(_frame("usage behind", "c", COUNTS[2]))
+    assert spaced == [TextDelta(0, "c")]
 
 
 @pytest.mark.parametrize(
@@ -205,9 +207,11 @@ def test_shapes_that_never_come_again_are_learned_now_and_then(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     calls: list[bytes] = []
-    monkeypatch.setattr(
-        _stream_read, "learned", lambda data, *_: calls.append(data) or None
-    )
+
+    def never(data: bytes, *_: object) -> None:
+        calls.append(data)
+
+    monkeypatch.setattr(_stream_read, "learned", never)
     frames = [_frame("no usage", f"t{at}", str(at)).decode() for at in range(200)]
     events, _ = read_stream(_wire(frames))
     texts = [event.text for event in events if isinstance(event, TextDelta)]

@@ -145,8 +145,6 @@ def object_schema(schema: Raw | None) -> tuple[Raw, bool]:
     if _says_object(schema):
         return schema, False
     value = decode_any(bytes(schema))
-    if isinstance(value, dict) and value.get("type") == "object":
-        return schema, False
     if not isinstance(value, dict):
         return Raw(b'{"type":"object","properties":{}}'), True
-    return Raw(encode({**value, "type": "object"})), True
+    return Raw(encode({**value, "type": "object"})), value.get("type") != "object"

@@ -387,15 +387,14 @@ def choice_strangers(
             _count(tracker, "misplaced-member")
         elif seen.get(key) != value:
             seen[key] = fresh[key] = value.copy()
-    if delta:
-        for name, value in strangers(delta).items():
-            key = f"message/{escaped(name)}"
-            if name in _DELTA:
-                _count(tracker, "misfit-member")
-            elif name in _ROOT or name in _CHOICE:
-                _count(tracker, "misplaced-member")
-            elif seen.get(key) != value:
-                seen[key] = fresh[key] = value.copy()
+    for name, value in (strangers(delta) if delta else {}).items():
+        key = f"message/{escaped(name)}"
+        if name in _DELTA:
+            _count(tracker, "misfit-member")
+        elif name in _ROOT or name in _CHOICE:
+            _count(tracker, "misplaced-member")
+        elif seen.get(key) != value:
+            seen[key] = fresh[key] = value.copy()
     return fresh
 
 

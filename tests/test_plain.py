@@ -1,0 +1,319 @@
+"""Tests of `llmwire._plain`: what is plain, and that it is written as all else is."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec import Raw
+from msgspec.structs import replace
+
+import llmwire
+from llmwire._ids import mint_call
+from llmwire._plain import are_legal, plain_messages, plain_object
+from llmwire._turns import legal_call_id
+from llmwire.errors import UnsupportedFeature
+from llmwire.messages import (
+    CacheMark,
+    Message,
+    Part,
+    RefusalPart,
+    Role,
+    Signature,
+    TextPart,
+    ToolCallPart,
+    ToolResultPart,
+)
+from llmwire.profiles import PROFILES
+from llmwire.requests import Request, Tool
+
+WRITERS = {
+    "anthropic": "llmwire.dialects.anthropic._adapt_turns",
+    "gemini": "llmwire.dialects.gemini._plain_contents",
+    "openai-responses": "llmwire.dialects.openai_responses._plain_items",
+}
+LEADING: tuple[tuple[Role, ...], ...] = (
+    (),
+    ("system",),
+    ("developer", "system"),
+    ("system", "system"),
+)
+DIALECTS = (None, "openai-chat", "openai-responses", "anthropic", "gemini")
+
+_TEXTS = st.sampled_from(["a", "b c", "é\n", " x ", "", " ", "\u00a0"])
+_NAMES = st.sampled_from(["f", "g", "a.b", "x y", ""])
+_ARGUMENTS = st.sampled_from(
+    ["{}", '{"a": 1}', "", " ", "null", "[]", '{"a"', ' {"a":1}', '{"a":NaN}', "{}}"]
+)
+_ODD: list[dict[str, Any]] = [
+    {"id": "x"},
+    {"signature": Signature(origin="gemini", value="s")},
+    {"cache": CacheMark()},
+    {"incomplete": True},
+    {"extras": {"new": Raw(b"1")}},
+]
+
+
+CALL = ToolCallPart(call_id="c", name="f", arguments="{}")
+RESULT = ToolResultPart(call_id="c", parts=(TextPart("r"),))
+ASKED = Message(role="user", parts=(TextPart("a"),))
+CALLED = Message(role="assistant", parts=(TextPart("b"), CALL))
+
+
+def _user(*parts: Part) -> Message:
+    return Message(role="user", parts=parts)
+
+
+def _assistant(*parts: Part) -> Message:
+    return Message(role="assistant", parts=parts)
+
+
+def _mostly(
+    usual: Any, strategy: st.SearchStrategy[Any], odds: int = 39
+) -> st.SearchStrategy[Any]:
+    return st.integers(0, odds).flatmap(
+        lambda roll: strategy if roll == odds else st.just(usual)
+    )
+
+
+@st.composite
+def conversations(draw: st.DrawFn) -> tuple[Message, ...]:
+    """Conversations of agents, most of them plain, and some nearly so."""
+
+    def odd(part: Part) -> Part:
+        return replace(part, **draw(_mostly({}, st.sampled_from(_ODD))))
+
+    def text() -> Part:
+        return odd(TextPart(draw(_mostly("words", _TEXTS))))
+
+    def message(role: Role, parts: list[Part]) -> None:
+        more = draw(
+            _mostly(
+                {},
+                st.sampled_from(
+                    [{"id": "m"}, {"extras": {"new": Raw(b"1")}}, {"top": True}]
+                ),
+            )
+        )
+        messages.append(Message(role=role, parts=tuple(parts), **more))
+
+    messages: list[Message] = []
+    for role in draw(st.sampled_from(LEADING)):
+        message(role, [text() for _ in range(draw(st.integers(0, 2)))])
+    count = 0
+    for _ in range(draw(_mostly(2, st.integers(0, 4)))):
+        for _ in range(draw(_mostly(1, st.integers(0, 2)))):
+            message(
+                "user", [text() for _ in range(draw(_mostly(1, st.integers(0, 2))))]
+            )
+        calls: list[Part] = []
+        results: list[Part] = []
+        for _ in range(draw(st.integers(0, 2))):
+            call_id = draw(
+                _mostly(
+                    f"call_{count}", st.sampled_from(["call_0", "", "a.b", "x" * 99])
+                )
+            )
+            count += 1
+            kind = draw(_mostly("function", st.just("custom")))
+            calls.append(
+                odd(
+                    ToolCallPart(
+                        call_id=call_id,
+                        name=draw(_mostly("f", _NAMES, 9)),
+                        arguments=draw(_mostly('{"a":1}', _ARGUMENTS)),
+                        kind=kind,
+                    )
+                )
+            )
+            inner = tuple(text() for _ in range(draw(_mostly(1, st.integers(0, 2)))))
+            name = draw(_mostly(None, _NAMES))
+            failed = draw(_mostly(False, st.just(True)))
+            results.append(
+                odd(
+                    ToolResultPart(
+                        call_id=call_id,
+                        name=name,
+                        parts=inner,
+                        error=failed,
+                        kind=kind,
+                    )
+                )
+            )
+        said = [text() for _ in range(draw(_mostly(1, st.integers(0, 2))))]
+        spoken = said + calls
+        message("assistant", draw(_mostly(spoken, st.permutations(spoken))))
+        results = draw(_mostly(results, st.permutations(results)))
+        results = results[draw(_mostly(0, st.just(1))) :]
+        cut = draw(_mostly(len(results), st.integers(0, len(results))))
+        for group in (results[:cut], results[cut:]):
+            if group:
+                message("user", group + [text()][draw(st.integers(0, 1)) :])
+    if draw(st.booleans()):
+        message("user", [text()])
+    if draw(_mostly(False, st.just(True))):
+        message("system", [text()])
+    return tuple(messages)
+
+
+def _encoded(request: Request, target: str, **options: Any) -> Any:
+    try:
+        encoded = llmwire.encode_request(request, target, **options)
+    except UnsupportedFeature as error:
+        return str(error)
+    return encoded.http, encoded.losses, encoded.context
+
+
+@pytest.mark.parametrize("target", WRITERS)
+@given(
+    messages=conversations(),
+    dialect=st.sampled_from(DIALECTS),
+    profile=st.one_of(st.none(), st.sampled_from(sorted(PROFILES))),
+    model=st.sampled_from(["m", "gemini-3-pro-preview"]),
+    marked=st.booleans(),
+    policy=st.sampled_from([{}, {"call.unanswered": "emulate"}]),
+)
+def test_plain_or_not_the_same_is_written(
+    target: str,
+    messages: tuple[Message, ...],
+    dialect: str | None,
+    profile: str | None,
+    model: str,
+    marked: bool,
+    policy: Any,
+) -> None:
+    cache = CacheMark() if marked else None
+    tools = tuple(Tool(name=name, cache=cache) for name in ("f", "g") * 3)
+    request = Request(messages=messages, dialect=dialect, tools=tools, max_tokens=9)
+    options = {"profile": profile, "model": model, "policy": policy}
+    _check_both_ways(request, target, **options)
+
+
+def _check_both_ways(request: Request, target: str, **options: Any) -> None:
+    fast = _encoded(request, target, **options)
+    with pytest.MonkeyPatch.context() as patch:
+        writer = importlib.import_module(WRITERS[target])
+        patch.setattr(writer, "plain_messages", lambda *_: None)
+        slow = _encoded(request, target, **options)
+    assert fast == slow
+
+
+@pytest.mark.parametrize("target", WRITERS)
+@pytest.mark.parametrize("rule", ["any", "safe", "omitted", "alphanumeric9"])
+@pytest.mark.parametrize("ids", [("c1", "c2"), (mint_call("", 0), "c"), ("a.b", "c")])
+def test_ids_and_results_in_two_messages(
+    target: str, rule: Any, ids: tuple[str, str]
+) -> None:
+    calls = [ToolCallPart(call_id=each, name="f", arguments="{}") for each in ids]
+    results = [ToolResultPart(call_id=each, parts=(TextPart("r"),)) for each in ids]
+    messages = (ASKED, _assistant(*calls), *map(_user, results))
+    profile = replace(PROFILES[target], call_ids=rule)
+    request = Request(messages=messages, max_tokens=9)
+    _check_both_ways(request, target, profile=profile)
+
+
+@pytest.mark.parametrize("target", WRITERS)
+def test_the_short_way_is_taken(target: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    writer = importlib.import_module(WRITERS[target])
+    found: list[Any] = []
+
+    def spy(*given: Any) -> Any:
+        found.append(plain_messages(*given))
+        return found[-1]
+
+    monkeypatch.setattr(writer, "plain_messages", spy)
+    body = (
+        b'{"messages":[{"role":"system","content":"s"},{"role":"user","content":"a"},'
+        b'{"role":"assistant","content":"b","tool_calls":[{"id":"c1","type":"function",'
+        b'"function":{"name":"f","arguments":"{}"}}]},'
+        b'{"role":"tool","tool_call_id":"c1","content":"r"},'
+        b'{"role":"user","content":"c"}]}'
+    )
+    llmwire.translate_request(body, "openai-chat", target)
+    assert [[one.at for one in plain] for plain in found] == [[1, 2, 3, 4]]
+
+
+def test_a_plain_conversation() -> None:
+    more = Message(role="user", parts=(RESULT, TextPart("c")))
+    plain = plain_messages((ASKED, CALLED, more, ASKED), 0)
+    assert plain is not None
+    assert [(one.at, one.role) for one in plain] == [
+        (0, "user"),
+        (1, "assistant"),
+        (2, "user"),
+        (3, "user"),
+    ]
+    assert [list(one.texts) for one in plain] == [["a"], ["b"], ["c"], ["a"]]
+    assert list(plain[1].calls) == [CALL]
+    assert list(plain[2].results) == [("c", "r")]
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        (),
+        (_assistant(TextPart("a")), ASKED),
+        (ASKED, CALLED),
+        (ASKED, CALLED, _user(TextPart("c"))),
+        (ASKED, CALLED, _user(TextPart("c"), RESULT)),
+        (ASKED, CALLED, _user(RESULT), CALLED, _user(RESULT)),
+        (ASKED, CALLED, CALLED, _user(RESULT)),
+        (ASKED, CALLED, _user(replace(RESULT, call_id="d"))),
+        (ASKED, CALLED, _user(replace(RESULT, error=True))),
+        (ASKED, CALLED, _user(replace(RESULT, parts=()))),
+        (ASKED, CALLED, _user(replace(RESULT, parts=(RefusalPart("r"),)))),
+        (ASKED, CALLED, _user(replace(RESULT, parts=(TextPart(""),)))),
+        (ASKED, _assistant(CALL, TextPart("b")), _user(RESULT)),
+        (ASKED, _assistant(RefusalPart("b")), ASKED),
+        (ASKED, _assistant(TextPart(" ")), ASKED),
+        (ASKED, _assistant(replace(CALL, name="")), _user(RESULT)),
+        (ASKED, _assistant(), ASKED),
+        (_user(),),
+        (_user(RESULT),),
+        (_user(TextPart("a", phase="p")),),
+        (replace(ASKED, top=True),),
+        (replace(ASKED, role="system"),),
+        (replace(ASKED, extras={"a": Raw(b"1")}),),
+        (replace(ASKED, id="m"),),
+    ],
+)
+def test_what_is_not_plain(messages: tuple[Message, ...]) -> None:
+    assert plain_messages(messages, 0) is None
+
+
+@given(
+    st.lists(st.sampled_from(["a", "call_1", "a.b", "", "x" * 9, "é", "a\n"])),
+    st.sampled_from(["any", "safe"]),
+    st.integers(1, 12),
+)
+def test_ids_are_legal_together_as_each_alone(
+    ids: list[str], rule: str, limit: int
+) -> None:
+    alone = all(legal_call_id(each, rule, limit) == each for each in ids)
+    assert are_legal(ids, rule, limit) == alone
+
+
+def test_nine_letters_are_looked_at_one_by_one() -> None:
+    assert not are_legal(["abcdefghi"], "alphanumeric9", 9)
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        ('{"a": 1}', True),
+        ("{}", True),
+        ("", False),
+        (" {}", False),
+        ("{}{}", False),
+        ('{"a": NaN}', False),
+        ('"{}"', False),
+        ('{"a":' * 5000 + "1" + "}" * 5000, False),
+        ('{"\ud800": 1}', False),
+    ],
+)
+def test_plain_objects(text: str, plain: bool) -> None:
+    found = plain_object(text)
+    assert (found is not None and bytes(found).decode() == text) == plain

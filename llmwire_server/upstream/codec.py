@@ -75,6 +75,8 @@ _OWN_HEADERS = frozenset(
         "upgrade",
     )
 )
+_FRAMING = frozenset(("connection", "content-length", "transfer-encoding"))
+"""What a head says of the connection and of where the body ends."""
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -205,39 +207,37 @@ def _parse_head(head: str, limits: HeadLimits) -> ResponseHead:
     )
 
 
-def _find_framing(method: str, head: ResponseHead) -> int | Literal["chunked", "close"]:
+def _find_framing(
+    method: str, status: int, said: Headers
+) -> int | Literal["chunked", "close"]:
     """Where the body ends: after so many bytes, by its coding, or with the stream.
 
     https://www.rfc-editor.org/rfc/rfc9112#section-6.3
     """
-    lengths: set[str] = set()
-    codings: list[str] = []
-    for name, value in head.headers:
-        if name == "content-length":
-            lengths.update(part.strip(" \t") for part in value.split(","))
-        elif name == "transfer-encoding":
-            codings.append(value.lower())
+    lengths = [value for name, value in said if name == "content-length"]
+    codings = [value.lower() for name, value in said if name == "transfer-encoding"]
     if lengths and codings:
         raise _refuse("the response has both a length and a transfer coding")
-    if len(lengths) > 1 or (lengths and not _match_length(next(iter(lengths)))):
-        raise _refuse("the length of the response is not one number")
+    if lengths:
+        lengths = list({part.strip(" \t") for part in ",".join(lengths).split(",")})
+        if len(lengths) > 1 or not _match_length(lengths[0]):
+            raise _refuse("the length of the response is not one number")
     if codings and codings != ["chunked"]:
         raise _refuse("the response has another transfer coding than chunked")
-    if method == "HEAD" or head.status in (204, 304):
+    if method == "HEAD" or status in (204, 304):
         return 0
     if codings:
         return "chunked"
-    return int(lengths.pop()) if lengths else "close"
+    return int(lengths[0]) if lengths else "close"
 
 
-def _allows_reuse(head: ResponseHead) -> bool:
-    """Whether the peer keeps the connection open; HTTP/1.0 is taken to close."""
-    for name, value in head.headers:
+def _asks_to_close(said: Headers) -> bool:
+    for name, value in said:
         if name == "connection":
             options = [option.strip(" \t") for option in value.lower().split(",")]
             if "close" in options:
-                return False
-    return head.minor_version == 1
+                return True
+    return False
 
 
 class ResponseDecoder:
@@ -343,14 +343,19 @@ class ResponseDecoder:
         buffer = self._buffer
         while True:
             searched = max(len(buffer) - 3, 0)
-            buffer += data
-            end = buffer.find(b"\r\n\r\n", searched) + 4
+            came: bytes | bytearray = data
+            if buffer:
+                buffer += data
+                came = buffer
+            end = came.find(b"\r\n\r\n", searched) + 4
             if end < 4:
+                if not buffer:
+                    buffer += data
                 self._check_beginning(searched)
                 return b""
-            data = bytes(buffer[end:])
+            data = bytes(came[end:])
             self._count_overhead(end)
-            head = _parse_head(buffer[:end].decode("latin-1"), self._limits)
+            head = _parse_head(came[:end].decode("latin-1"), self._limits)
             buffer.clear()
             if head.status >= 200:
                 break
@@ -364,13 +369,16 @@ class ResponseDecoder:
 
     def _begin_body(self, head: ResponseHead) -> None:
         self._overhead = 0
-        framing = self._framing = _find_framing(self._method, head)
+        said = tuple([pair for pair in head.headers if pair[0] in _FRAMING])
+        framing = self._framing = _find_framing(self._method, head.status, said)
         if framing == "chunked":
             self._dechunker = self._make_dechunker()
         elif framing != "close":
             self._remaining = framing
             self.complete = not framing
-        self.reusable = framing != "close" and _allows_reuse(head)
+        # HTTP/1.0 is taken to close.
+        kept = head.minor_version == 1 and not _asks_to_close(said)
+        self.reusable = kept and framing != "close"
         self.head = head
 
     def _read_chunked(self, dechunker: Dechunker, data: bytes) -> bytes:

@@ -25,6 +25,7 @@ from anyio.abc import AnyByteStream, ByteStream, SocketAttribute
 from anyio.streams.tls import TLSAttribute, TLSStream
 
 from llmwire_server.upstream import Origin, UpstreamFailure
+from llmwire_server.upstream.tcp import TCPStream, adopt
 from llmwire_server.upstream.tls import join_records, keep_session, shake_hands
 
 __all__ = ("BROKEN", "Connect", "Connection", "connect_tcp", "explain")
@@ -40,9 +41,10 @@ BROKEN = (anyio.BrokenResourceError, anyio.ClosedResourceError, OSError)
 async def connect_tcp(host: str, port: int) -> ByteStream:
     """Look a name up and connect, IPv6 and IPv4 in turn (RFC 8305).
 
-    Every loop that anyio runs on sets TCP_NODELAY by itself.
+    Gives a `TCPStream` where one can be had, else a stream of anyio's. Every loop that
+    anyio runs on sets TCP_NODELAY by itself.
     """
-    return await anyio.connect_tcp(host, port)
+    return adopt(await anyio.connect_tcp(host, port))
 
 
 def _make_probe(sock: socket.socket) -> Callable[[], bool]:
@@ -62,14 +64,15 @@ def _lowest(stream: AnyByteStream) -> AnyByteStream:
     return stream
 
 
-def _holds_bytes(stream: ByteStream) -> bool:
-    """Whether bytes were taken from the socket that nobody has received.
+def _is_silent(stream: AnyByteStream) -> bool:
+    """Whether nothing was taken from the socket that nobody has received.
 
-    They came in the same turn of the loop as what was received last. anyio has no
-    public way to ask; where it keeps them otherwise, they are not noticed.
+    It would have come in the same turn of the loop as what was received last. anyio has
+    no public way to ask; where it keeps such bytes otherwise, they are not noticed.
     """
-    protocol = getattr(_lowest(stream), "_protocol", None)
-    return bool(getattr(protocol, "read_queue", None))
+    if isinstance(stream, TCPStream):
+        return stream.silent
+    return not getattr(getattr(stream, "_protocol", None), "read_queue", None)
 
 
 def _holds_record(tls: ssl.SSLObject | None) -> bool:
@@ -109,6 +112,7 @@ class Connection:
 
     __slots__ = (
         "_is_readable",
+        "_lowest",
         "_socket",
         "_stream",
         "_tls",
@@ -141,6 +145,7 @@ class Connection:
 
     def _forget(self) -> None:
         self._stream: ByteStream | None = None
+        self._lowest: AnyByteStream | None = None
         self._socket: socket.socket | None = None
         self._is_readable: Callable[[], bool] = bool
         self._tls: ssl.SSLObject | None = None
@@ -156,13 +161,15 @@ class Connection:
     @property
     def dead(self) -> bool:
         """An idle connection on which something came: bytes unasked, or the end."""
-        if self._stream is None or self.expired:
+        lowest = self._lowest
+        if lowest is None or self.expired:
             return True
         if self._socket is None:
             return False
-        if self._socket.fileno() < 0 or self._is_readable():
+        if self._socket.fileno() < 0 or not _is_silent(lowest):
             return True
-        return _holds_bytes(self._stream) or _holds_record(self._tls)
+        # The event loop may not have come round to what is at the socket.
+        return self._is_readable() or _holds_record(self._tls)
 
     async def open(
         self,
@@ -201,13 +208,14 @@ class Connection:
             UpstreamFailure: Of kind `tls`; the connection is closed then, as it is
                 when this is cancelled.
         """
-        stream, self._stream = self._stream, None
+        stream, self._stream, self._lowest = self._stream, None, None
         assert stream is not None
         self._adopt(await self._secure(stream, hostname, context))
 
     def _adopt(self, stream: ByteStream) -> None:
         self._forget()
         self._stream = stream
+        self._lowest = _lowest(stream)
         self._socket = stream.extra(SocketAttribute.raw_socket, None)
         if self._socket is not None:
             self._is_readable = _make_probe(self._socket)
@@ -269,12 +277,12 @@ class Connection:
 
     async def close(self) -> None:
         """Close at once, without a word to the peer; never raises for the socket."""
-        stream = self._stream
-        if stream is None:
+        lowest = self._lowest
+        if lowest is None:
             return
-        self._stream = None
+        self._stream = self._lowest = None
         with contextlib.suppress(*BROKEN):
-            await _lowest(stream).aclose()
+            await lowest.aclose()
 
     def _failure(self) -> UpstreamFailure:
         if self.expired:

@@ -182,7 +182,7 @@ class Ledger:
         self.busy.remove(connection)
         reusable &= connection.opened and not connection.expired and not self.closed
         reusable = reusable and not self._is_old(connection, now)
-        waiter = self._find_waiter(connection.origin)
+        waiter = self._find_waiter(connection.origin) if self.waiting else None
         if waiter is None:
             if reusable:
                 self._add_idle(connection, now)

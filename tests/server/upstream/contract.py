@@ -51,8 +51,14 @@ class Wired(NamedTuple):
 
 Wire: TypeAlias = Callable[..., AbstractAsyncContextManager[Wired]]
 
-WIRES = ("httptools", "h11", "http-proxy", "tunnel", "socks", "socks-tls")
-"""Both codecs; requests in absolute form; TLS through CONNECT; SOCKS5; TLS in it."""
+DIRECT: dict[str, dict[str, Any]] = {
+    "httptools": {"codec": "httptools"},
+    "h11": {"codec": "h11"},
+    "anyio": {"connect": anyio.connect_tcp},
+}
+WIRES = (*DIRECT, "http-proxy", "tunnel", "socks", "socks-tls")
+"""Both codecs; streams that are anyio's own; requests in absolute form; TLS through
+CONNECT; SOCKS5; TLS in it."""
 
 
 async def read_all(response: UpstreamResponse) -> bytes:
@@ -98,9 +104,8 @@ async def over_wire(
         server = authority.server_context("localhost") if authority else None
         peer = await stack.enter_async_context(serve(play, tls=server))
         scheme = "socks5" if name.startswith("socks") else "http"
-        if name in ("httptools", "h11"):
-            codec: Any = name
-            pool = await stack.enter_async_context(Pool(codec=codec, **options))
+        if name in DIRECT:
+            pool = await stack.enter_async_context(Pool(**DIRECT[name] | options))
             await stack.enter_async_context(nothing_left(peer, pool=pool))
             yield Wired(pool, pool, peer, None)
             return

@@ -155,6 +155,23 @@ async def test_a_connection_that_the_peer_closed_is_dead() -> None:
         await connection.close()
 
 
+@pytest.mark.parametrize("speaks", [True, False])
+async def test_what_the_event_loop_has_not_seen_yet_is_death_too(speaks: bool) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        origin = Origin("http", "127.0.0.1", listener.getsockname()[1])
+        connection = Connection(origin)
+        await connection.open(5.0, no_context)
+        peer, _ = listener.accept()
+        with peer:
+            assert not connection.dead
+            if speaks:
+                peer.send(b"x")
+            else:
+                peer.shutdown(socket.SHUT_WR)
+            assert connection.dead
+            await connection.close()
+
+
 async def test_a_broken_connection_is_a_reset() -> None:
     async def play(peer: Peer) -> None:
         await peer.reset()

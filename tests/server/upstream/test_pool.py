@@ -355,12 +355,15 @@ async def test_idle_connections_are_closed_without_being_asked_for() -> None:
         assert pool.counts == EMPTY
 
 
-async def test_what_came_after_an_answer_is_never_taken_for_the_next_one() -> None:
-    async with pooled(answer_all) as (pool, loopback):
+@pytest.mark.parametrize("connect", [connect_tcp, anyio.connect_tcp])
+async def test_what_came_after_an_answer_is_never_taken_for_the_next_one(
+    connect: Any,
+) -> None:
+    async with pooled(answer_all, connect=connect) as (pool, loopback):
         assert await fetch(pool, loopback.request(body=b"one")) == b"one"
         stream: Any = next(iter(pool._ledger._oldest))._stream
         # As if it had come in the same turn of the loop as the end of the answer.
-        stream._protocol.data_received(plain(b"evil"))
+        getattr(stream, "_protocol", stream).data_received(plain(b"evil"))
         assert await fetch(pool, loopback.request(body=b"two")) == b"two"
         assert loopback.accepted == 2
 

@@ -1,8 +1,10 @@
 """`python -m bench [WORD …]`: measure, and print each path as a ratio to its limit.
 
-Runs the suites of this folder under pytest-benchmark; words select tests (`-k`). Every
-group holds a *limit*: the least that the same work could cost with the same libraries
-(decode into typed structs and encode them again). Times are medians of one run.
+`python -m bench load` and `… loops` are commands of their own.
+All else runs the suites of this folder under pytest-benchmark; words select tests
+(`-k`). Every group holds a *limit*: the least that the same work could cost with the
+same libraries (decode into typed structs and encode them again). Times are medians of
+one run.
 """
 
 from __future__ import annotations
@@ -10,15 +12,24 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 HERE = Path(__file__).parent
+COMMANDS = {
+    "load": "bench.load",
+    "loops": "bench.loops",
+}
+"""First words that are no words of suites."""
 
 
 def main(words: list[str]) -> int:
     """Run and report; the exit status of the run."""
+    if words and words[0] in COMMANDS:
+        command = import_module(COMMANDS[words[0]])
+        return int(command.main(words[1:]))
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.json"
         options = [

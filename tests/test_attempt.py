@@ -61,7 +61,7 @@ def test_nothing_goes_out_before_an_answer_begins() -> None:
 
 def test_the_upstreams_headers_are_kept() -> None:
     attempt = _attempt()
-    assert attempt.upstream_headers == ()
+    assert not attempt.upstream_headers
     attempt.receive_head(200, (*SSE, ("x-any", "1")))
     assert attempt.upstream_headers == (*SSE, ("x-any", "1"))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ MALFORMED = {
     "modelVersion": "m",
 }
 SPOKEN = {"candidates": [{"content": {"role": "model", "parts": [{"text": "So"}]}}]}
-ASKED = {
+ASKED: dict[str, tuple[str, dict[str, Any]]] = {
     "openai-chat": ("/v1/chat/completions", {"model": "m"}),
     "openai-responses": ("/v1/responses", {"model": "m"}),
     "anthropic": ("/v1/messages", {"model": "m", "max_tokens": 9}),

@@ -1,6 +1,6 @@
 """`python -m bench [WORD …]`: measure, and print each path as a ratio to its limit.
 
-`python -m bench load` and `… loops` are commands of their own.
+`python -m bench fuzz`, `… linear`, `… load` and `… loops` are commands of their own.
 All else runs the suites of this folder under pytest-benchmark; words select tests
 (`-k`). Every group holds a *limit*: the least that the same work could cost with the
 same libraries (decode into typed structs and encode them again). Times are medians of
@@ -19,6 +19,8 @@ import pytest
 
 HERE = Path(__file__).parent
 COMMANDS = {
+    "fuzz": "bench.fuzz.run",
+    "linear": "bench.linear",
     "load": "bench.load",
     "loops": "bench.loops",
 }

@@ -33,6 +33,7 @@ from llmwire.events import (
     TextDelta,
     UsageUpdate,
 )
+from llmwire.limits import near
 from llmwire.messages import (
     Base64,
     Choice,
@@ -58,27 +59,28 @@ class _Growing:
     """One part while its deltas come."""
 
     __slots__ = (
-        "choice",
         "citations",
         "extras",
         "final",
         "incomplete",
         "logprobs",
+        "more",
         "part",
         "pieces",
         "signature",
         "summaries",
     )
 
-    def __init__(self, part: Part, choice: int) -> None:
+    def __init__(self, part: Part) -> None:
         self.part = part
-        self.choice = choice
         self.pieces: list[str] = []
         self.summaries: dict[int, list[str]] = {}
         self.citations: list[Citation] = []
         self.logprobs: list[TokenLogprob] = []
         self.signature: Signature | None = part.signature
         self.extras: Extras | None = part.extras
+        self.more: Extras | None = None
+        """Extras that came since."""
         self.incomplete = part.incomplete
         self.final: Part | None = None
 
@@ -87,8 +89,11 @@ class _Growing:
         common = {}
         if self.signature is not None:
             common["signature"] = self.signature
-        if self.extras != part.extras:
-            common["extras"] = self.extras  # type: ignore[assignment]  # fields differ in type
+        extras = self.extras
+        if self.more is not None:
+            extras = {**(extras or {}), **self.more}
+        if extras != part.extras:
+            common["extras"] = extras  # type: ignore[assignment]  # fields differ in type
         if self.incomplete != part.incomplete:
             common["incomplete"] = self.incomplete  # type: ignore[assignment]  # fields differ in type
         return replace(part, **common) if common else part
@@ -130,6 +135,8 @@ class Folder:
     def __init__(self) -> None:
         self._start: MessageStart | None = None
         self._parts: list[_Growing] = []
+        self._parts_of: dict[int, list[_Growing]] = {}
+        """Choice -> its parts."""
         self._ends: dict[int, MessageEnd] = {}
         self._choice_extras: dict[int, Extras] = {}
         self._extras: Extras | None = None
@@ -171,7 +178,7 @@ class Folder:
         end = self._ends[index]
         return Choice(
             index=index,
-            parts=tuple(p.grown() for p in self._parts if p.choice == index),
+            parts=tuple(part.grown() for part in self._parts_of.get(index, ())),
             stop=end.stop,
             raw=end.raw,
             stop_sequence=end.stop_sequence,
@@ -184,7 +191,9 @@ class Folder:
         self._usage = event.usage
 
     def _on_part(self, event: PartStart) -> None:
-        self._parts.append(_Growing(event.part, event.choice))
+        part = _Growing(event.part)
+        self._parts.append(part)
+        self._parts_of.setdefault(event.choice, []).append(part)
 
     def _on_text(self, event: TextDelta | RefusalDelta | ArgumentsDelta) -> None:
         self._parts[event.index].pieces.append(event.text)
@@ -194,7 +203,8 @@ class Folder:
         if event.summary is None:
             part.pieces.append(event.text)
         else:
-            part.summaries.setdefault(event.summary, []).append(event.text)
+            at = near(event.summary, part.summaries)
+            part.summaries.setdefault(at, []).append(event.text)
 
     def _on_media(self, event: MediaDelta) -> None:
         self._parts[event.index].pieces.append(event.data)
@@ -213,7 +223,7 @@ class Folder:
         part.incomplete = event.status == "incomplete"
         if event.final is not None:
             part.final = event.final
-            part.extras = event.final.extras
+            part.extras, part.more = event.final.extras, None
             part.signature = event.final.signature or part.signature
 
     def _on_usage(self, event: UsageUpdate) -> None:
@@ -225,12 +235,13 @@ class Folder:
     def _on_extra(self, event: Extra) -> None:
         if event.index is not None:
             part = self._parts[event.index]
-            part.extras = {**(part.extras or {}), **event.extras}
+            part.more = part.more if part.more is not None else {}
+            part.more.update(event.extras)
         elif event.choice is not None:
-            known = self._choice_extras.get(event.choice, {})
-            self._choice_extras[event.choice] = {**known, **event.extras}
+            self._choice_extras.setdefault(event.choice, {}).update(event.extras)
         else:
-            self._extras = {**(self._extras or {}), **event.extras}
+            self._extras = self._extras if self._extras is not None else {}
+            self._extras.update(event.extras)
 
     def _on_message_end(self, event: MessageEnd) -> None:
         self._ends[event.choice] = event

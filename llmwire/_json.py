@@ -80,7 +80,11 @@ W = TypeVar("W", bound=Wire)
 
 
 def strangers(wire: Wire) -> dict[str, Raw]:
-    """The members of `wire` that its type does not model. Do not change the result."""
+    """The members of `wire` that its type does not model. Do not change the result.
+
+    Out of a `LearnedSchema` they are sorted: their order must not tell what was read
+    before.
+    """
     if not wire.learned:
         return wire.extras
     found = dict(wire.extras)
@@ -88,7 +92,7 @@ def strangers(wire: Wire) -> dict[str, Raw]:
         value = getattr(wire, attribute)
         if value is not UNSET:
             found[name] = value
-    return found
+    return dict(sorted(found.items())) if wire.extras else found
 
 
 def stranger_values(wire: Wire) -> object:
@@ -306,6 +310,8 @@ class LearnedSchema(Schema[W]):
         """`data` as a wire struct; strangers are known from the next call on."""
         octets: Any = data
         try:
+            if isinstance(octets, bytes) and not octets.isascii():
+                octets.decode()  # what stays raw is not looked at otherwise
             return self._decoder.decode(octets)
         except ValidationError:
             fixed = octets
@@ -321,6 +327,8 @@ class LearnedSchema(Schema[W]):
             kind = type(wire)
             fields = kind.__struct_encode_fields__
             known = self._names.get(kind, ())
+            if wire.extras:  # in the order that they have once they are learned
+                wire.__dict__["extras"] = dict(sorted(wire.extras.items()))
             for name in wire.extras:
                 if name in known or name in fields or not _LEARNABLE.match(name):
                     continue
@@ -401,7 +409,7 @@ def _derived_struct(
         if changed is not hint:
             fields.append((info.name, changed, _default(info)))
     learned = tuple(
-        (f"stranger_{at}", name) for at, name in enumerate(names.get(kind, ()))
+        (f"stranger_{at}", name) for at, name in enumerate(sorted(names.get(kind, ())))
     )
     for attribute, name in learned:
         fields.append(

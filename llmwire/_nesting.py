@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import accumulate
 from typing import Final
 
 from llmwire.errors import LimitExceeded
@@ -11,6 +12,10 @@ _LONG: Final = 1 << 18
 """Bytes of a document beyond which searching is quicker than counting."""
 _NO_OPENING: Final = bytes(set(range(256)) - set(b"[{"))
 _NO_STRUCTURE: Final = bytes(set(range(256)) - set(b'[]{}"'))
+_PASSES: Final = 10
+"""Levels that are taken off the whole document, which most documents do not have;
+beyond them counting is quicker, whose time the depth does not change."""
+_STEPS: Final = {ord("["): 1, ord("]"): -1}
 _SQUARE: Final = bytes.maketrans(b"{}", b"[]")
 _ESCAPED: Final = re.compile(rb"\\.", re.DOTALL)
 _QUOTED: Final = re.compile(rb'"[^"]*"')
@@ -33,18 +38,22 @@ def check_nesting(data: bytes, limit: int, path: str = "$") -> None:
     # neighbouring strings, which leaves what stands in them inside quotes.
     left = plain.translate(_SQUARE, _NO_STRUCTURE).replace(b'""', b"")
     left = _QUOTED.sub(b"", left) if b'"' in left else left
-    too_deep = b"[" * (limit + 1)
-    for _ in range(limit):
+    levels = min(limit, _PASSES)
+    for _ in range(levels):
         size = len(left)
         left = left.replace(b"[]", b"")
         if len(left) == size:
             return
-        if too_deep in left:
-            break
-    if left:
+    if left and levels + _depth(left) > limit:
         raise LimitExceeded(
             f"more than {limit} levels of nesting", path=path, status=400
         )
+
+
+def _depth(brackets: bytes) -> int:
+    """The most brackets that are open at once."""
+    steps = map(_STEPS.__getitem__, brackets.replace(b'"', b""))
+    return max(accumulate(steps), default=0)
 
 
 def _has_few_openings(data: bytes, limit: int) -> bool:

@@ -58,6 +58,8 @@ class PartTracker:
         self._count = 0
         self._calls_without_id = 0
         self._open: dict[int, tuple[int, Part]] = {}
+        self._open_in: dict[int, dict[int, None]] = {}
+        """Choice -> its open parts, oldest first."""
         self._arguments: dict[int, list[str]] = {}
         self._argument_size = 0
         self._choices: dict[int, bool] = {}
@@ -97,6 +99,7 @@ class PartTracker:
         index = self._count
         self._count += 1
         self._open[index] = (choice, part)
+        self._open_in.setdefault(choice, {})[index] = None
         if isinstance(part, (ToolCallPart, ServerToolCallPart)):
             self._arguments[index] = []
         self.events.append(PartStart(index, part, choice))
@@ -121,7 +124,7 @@ class PartTracker:
         """Indices of the open parts (of `choice`), oldest first."""
         if choice is None:
             return tuple(self._open)
-        return tuple(i for i, (c, _) in self._open.items() if c == choice)
+        return tuple(self._open_in.get(choice, ()))
 
     def emit(self, event: Event) -> None:
         """Collect a delta or other event, unless the stream is over.
@@ -159,7 +162,10 @@ class PartTracker:
         the type of the part, which is a medium, a server tool's or opaque.
         """
         opened = self._open.pop(index, None)
-        if opened is None or self.done:
+        if opened is None:
+            return
+        del self._open_in[opened[0]][index]
+        if self.done:
             return
         part = opened[1]
         if isinstance(part, ToolCallPart) and part.kind == "function":

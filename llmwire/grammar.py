@@ -112,6 +112,8 @@ class GrammarChecker:
         self.state = State.IDLE
         self._parts: list[tuple[type[Part], int]] = []
         self._open: set[int] = set()
+        self._open_in: dict[int, int] = {}
+        """Choice -> how many of its parts are open."""
         self._choices: set[int] = set()
         self._ended: set[int] = set()
 
@@ -158,6 +160,7 @@ class GrammarChecker:
             self._fail(1, "a tool result is no part of an answer")
         self._parts.append((type(event.part), event.choice))
         self._open.add(event.index)
+        self._open_in[event.choice] = self._open_in.get(event.choice, 0) + 1
         self._choices.add(event.choice)
 
     def _check_delta(self, event: Event, takes: tuple[type[Part], ...]) -> None:
@@ -182,11 +185,12 @@ class GrammarChecker:
             if not isinstance(event.final, _FINAL) or type(event.final) is not kind:
                 self._fail(7, f"final {type(event.final).__name__} for {kind.__name__}")
         self._open.remove(event.index)
+        self._open_in[self._parts[event.index][1]] -= 1
 
     def _check_message_end(self, event: MessageEnd) -> None:
         if event.choice in self._ended:
             self._fail(4, f"a second MessageEnd for choice {event.choice}")
-        if any(self._parts[index][1] == event.choice for index in self._open):
+        if self._open_in.get(event.choice):
             self._fail(4, f"MessageEnd with open parts in choice {event.choice}")
         self._ended.add(event.choice)
 

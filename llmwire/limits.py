@@ -6,6 +6,9 @@ Knows nothing of what is counted. Every codec takes a `Limits` and raises
 
 from __future__ import annotations
 
+from collections.abc import Container, Sized
+from typing import Final, Protocol
+
 from msgspec import Struct
 
 __all__ = ("Limits",)
@@ -26,3 +29,19 @@ class Limits(Struct, frozen=True, kw_only=True):
     """Parts of one message, and parts of one streamed response."""
     messages: int = 100_000
     """Messages of one request."""
+
+
+_AHEAD: Final = 16
+"""How many places of a list a peer may leave out."""
+
+
+class _Numbers(Container[object], Sized, Protocol):
+    """Numbers that are known."""
+
+
+def near(at: int, known: _Numbers) -> int:
+    """Place `at` of a list; one that is not `known` is at most a little beyond them.
+
+    Lists are as long as the highest place in them, and a peer may name any.
+    """
+    return at if at in known else max(0, min(at, len(known) + _AHEAD))

@@ -253,6 +253,8 @@ def test_call() -> None:
         (ReasoningPart(), [("a", None), ("b", None)], ReasoningPart(text="ab")),
         (ReasoningPart(), [("a", 0), ("b", 0)], ReasoningPart(summary=("ab",))),
         (ReasoningPart(), [("b", 2)], ReasoningPart(summary=("", "", "b"))),
+        (ReasoningPart(), [("b", 10**15)], ReasoningPart(summary=("",) * 16 + ("b",))),
+        (ReasoningPart(), [("b", -1), ("a", 0)], ReasoningPart(summary=("ba",))),
         (
             ReasoningPart(summary=("x",), text="y"),
             [("a", 0), ("b", None)],

@@ -701,3 +701,20 @@ def test_levels_of_nothing() -> None:
     more = nested("b", known, known)
     assert more == {"a": Raw(b"1"), "b/a": Raw(b"1")}
     assert known == {"a": Raw(b"1")}
+
+
+def test_strangers_have_one_order_whatever_was_learned() -> None:
+    data = b'{"id":"1","x_b":1,"x_a":2,"q\\"":3,"x_c":4}'
+    fresh, learned = LearnedSchema(Doc), LearnedSchema(Doc)
+    learned.decode(b'{"id":"1","x_c":1,"x_b":1}')
+    orders = [list(strangers(schema.decode(data))) for schema in (fresh, learned)]
+    assert orders[0] == orders[1] == ['q"', "x_a", "x_b", "x_c"]
+    assert list(strangers(fresh.decode(data))) == orders[0]
+
+
+def test_raw_members_are_utf8() -> None:
+    schema = LearnedSchema(Doc)
+    for _ in range(2):
+        with pytest.raises(RemoteProtocolError, match="invalid UTF-8 at byte 17"):
+            schema.decode(b'{"id":"1","x_a":"\xff"}')
+        assert schema.decode('{"id":"1","x_a":"é"}'.encode()).id == "1"

@@ -7,7 +7,7 @@ import pickle
 import pytest
 from msgspec.structs import asdict, replace
 
-from llmwire.limits import Limits
+from llmwire.limits import Limits, near
 
 
 def test_defaults() -> None:
@@ -25,3 +25,11 @@ def test_limits_are_values() -> None:
         limits.nesting = 8  # type: ignore[misc]  # frozen
     with pytest.raises(TypeError):
         Limits(1)  # type: ignore[call-arg]  # by name only
+
+
+def test_places_far_ahead_are_near() -> None:
+    assert near(3, set()) == 3
+    assert near(10**18, set()) == 16
+    assert near(10**18, {0, 1, 10**18}) == 10**18
+    assert near(10**18, {0, 1}) == 18
+    assert near(-5, {0}) == 0

@@ -91,3 +91,8 @@ def test_nesting_of_long_documents() -> None:
     check_nesting(b"[" + b"[]," * 9 + image + b"]", 2)
     with pytest.raises(LimitExceeded):
         check_nesting(b"[" * 5 + image + b"]" * 5, 4)
+
+
+def test_what_is_no_json_passes() -> None:
+    check_nesting(b'"""[{{""{""{""{""}}""[]""""}}""}]', 6)
+    check_nesting(b"]]]][[", 1)

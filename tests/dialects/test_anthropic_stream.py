@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from msgspec import Raw, Struct
 from msgspec.structs import replace
@@ -1243,6 +1243,23 @@ def said(value: Any) -> Any:
     return tuple(map(said, value)) if isinstance(value, tuple) else value
 
 
+def meant(events: list[Event]) -> list[Any]:
+    """The normal form of a sentence, of what this dialect's wire has a place for.
+
+    A signature of its own has no model there, but for one that came sealed; members of
+    the message that its end would tell are not told where it fails.
+    """
+    found = normed(events)
+    if isinstance(events[-1], StreamError):
+        found = [e for e in found if not isinstance(e, Extra) or e.index is not None]
+    return [
+        replace(one, signature=replace(one.signature, model=None, tag=None))
+        if isinstance(one, SignatureDelta)
+        else said(one)
+        for one in found
+    ]
+
+
 LAW = settings(
     max_examples=60,
     deadline=None,
@@ -1250,7 +1267,32 @@ LAW = settings(
 )
 
 
+_START = (
+    b'data: {"type":"message_start","message":{"id":"m","type":"message","role":'
+    b'"assistant","content":[],"usage":{"input_tokens":3,"output_tokens":1}}}\n\n'
+)
+_LAST = (
+    b'data: {"type":"message_delta","delta":{"stop_reason":"end_turn"},'
+    b'"usage":{"output_tokens":9},"x_new":null}\n\n'
+)
+
+
 @LAW
+@example(_START + _LAST + b'data:!{"type":"message_stop"}\n\n', 1)
+@example(
+    _START
+    + b'data: {"type":"content_block_start","index":0,"content_block":'
+    + b'{"type":"text","text":"a"}}\n\n'
+    + b'data: {"type":"content_block_stop","index":0,"delta":null}\n\n'
+    + _LAST
+    + b'data: {"type":"message_stop"}\n\n',
+    1,
+)
+@example(
+    b'data: {"type":"content_block_start","index":3,'
+    b'"content_block":{"type":"server_tool_use"}}\n\n',
+    1,
+)
 @given(strategies.hostile_bytes("anthropic"), st.integers(1, 9))
 def test_any_bytes_are_a_sentence(data: bytes, size: int) -> None:
     events, reader = reading(data)
@@ -1263,7 +1305,7 @@ def test_any_bytes_are_a_sentence(data: bytes, size: int) -> None:
     start = events[0]
     usual = isinstance(start, MessageStart) and start.usage is not None
     if usual and not reader.violations:
-        assert list(map(said, normed(written))) == list(map(said, normed(events)))
+        assert meant(written) == meant(events)
 
 
 @LAW
@@ -1286,7 +1328,7 @@ def test_any_sentence_is_a_stream(dialect: str | None, data: st.DataObject) -> N
         assert [c for c in complaints if "parameter JSON" not in c] == []
     twice = write(again)
     thrice, _ = reading(twice)
-    assert list(map(said, normed(thrice))) == list(map(said, normed(again)))
+    assert meant(thrice) == meant(again)
     assert write(thrice) == twice
 
 

@@ -1450,3 +1450,12 @@ def test_encode_is_compact() -> None:
     assert encode({"a": Raw(b"1")}) == b'{"a":1}'
     assert OPENAI.name == "openai"
     assert source().seed == "x"
+
+
+def test_few_strangers_are_repeated_in_every_chunk() -> None:
+    events: list[Event] = [MessageStart("c", "m", 1.0, None, "openai-chat")]
+    events += [Extra({f"x_{at}": Raw(b"1")}) for at in range(300)]
+    wire, _ = write_stream([*events, PartStart(0, TextPart("")), TextDelta(0, "a")])
+    found = objects(wire)
+    assert {name for one in found for name in one} >= {f"x_{at}" for at in range(300)}
+    assert len(found[-1]) < 150

@@ -1187,3 +1187,53 @@ def test_the_hot_path_says_the_same(framing: str) -> None:
     assert json.loads(data)["delta"] == "a"
     assert first.replace(b'"a"', b'"b"').replace(b":4}", b":5}") == second
     assert writer.send(TextDelta(0, "")) == b""
+
+
+def test_a_final_form_of_another_kind_is_none() -> None:
+    for part in (MediaPart(kind="image", source=Base64("")), TextPart("a")):
+        wire = stream(
+            [
+                MessageStart("resp-1", "m", dialect="openai-responses"),
+                PartStart(0, part),
+                PartEnd(0, final=ReasoningPart(text="b")),
+                MessageEnd("end", "completed"),
+                StreamEnd(),
+            ]
+        )
+        last = objects(wire)[-1]
+        assert last["type"] == "response.completed"
+        assert [item["type"] for item in last["response"]["output"]] == ["message"]
+
+
+def test_summaries_far_ahead_are_near() -> None:
+    far = inside("reasoning_summary_text.delta", summary_index=10**12, delta="a")
+    item = {"type": "reasoning", "id": "x", "summary": []}
+    events, _ = events_of(sse(created(), added(item), far))
+    assert [e.summary for e in events if isinstance(e, ReasoningDelta)] == [16]
+    start = MessageStart(dialect="openai-responses")
+    far_ahead = ReasoningDelta(0, "b", 10**12)
+    thought = PartStart(0, ReasoningPart())
+    wire = stream(
+        [start, thought, far_ahead, PartEnd(0), MessageEnd("end"), StreamEnd()]
+    )
+    summary = objects(wire)[-1]["response"]["output"][0]["summary"]
+    assert [segment["text"] for segment in summary] == [""] * 16 + ["b"]
+
+
+def test_what_is_said_of_a_text_after_its_end_is_in_the_snapshot() -> None:
+    citation = Citation(kind="url", url="u", title="t", start=0, end=1)
+    late: list[Event] = [CitationDelta(0, citation), CitationDelta(0, citation)]
+    parts: list[Event] = [PartStart(0, TextPart("")), TextDelta(0, "ab"), PartEnd(0)]
+    wire = stream([*parts, *late, MessageEnd("end"), StreamEnd()])
+    output = objects(wire)[-1]["response"]["output"]
+    assert len(output[0]["content"][0]["annotations"]) == 2
+
+
+def test_many_strangers_of_a_response_are_told_at_the_end() -> None:
+    events: list[Event] = [MessageStart(dialect="openai-responses")]
+    events += [PartStart(0, TextPart(""))]
+    for at in range(100):
+        events += [Extra({f"x_{at}": Raw(b"1")}), TextDelta(0, "a")]
+    wire = stream([*events, PartEnd(0), MessageEnd("end"), StreamEnd()])
+    assert wire.count(b'"response.in_progress"') < 50
+    assert objects(wire)[-1]["response"]["x_99"] == 1

@@ -155,7 +155,7 @@ def _write_reasoning(part: ReasoningPart) -> Members | None:
         members["signature"] = ""
     if part.extras:
         if value is None and "signature" in part.extras:
-            del members["signature"]
+            members.pop("signature", None)
         if "@thinking" in part.extras and not members["thinking"]:
             del members["thinking"]
         add_extras(members, part.extras)

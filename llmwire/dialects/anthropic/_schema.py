@@ -106,7 +106,7 @@ def _fit(schema: Any, changes: list[str], depth: int) -> Any:
 
 def _refused(name: str, value: Any) -> bool:
     if name == "format":
-        return value not in _FORMATS
+        return not isinstance(value, str) or value not in _FORMATS
     if name == "minItems":
         return value not in (0, 1)
     return name in _CONSTRAINTS

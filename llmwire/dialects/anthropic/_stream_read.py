@@ -66,6 +66,8 @@ from llmwire.sse import Frame
 _frames: Final[LearnedSchema[Any]] = LearnedSchema(w.Frame)  # type: ignore[arg-type]  # a union of wire structs
 _MODELLED: Final = frozenset({*SKELETON, "stop_details"})
 """Members of the message that are no extras in a stream, whatever they hold."""
+_OWNED: Final = _MODELLED | {"message", "delta"}
+"""What these names mean stands elsewhere: no strangers of a frame or its delta."""
 _TYPED: Final = frozenset(
     {
         "message_start",
@@ -124,7 +126,10 @@ class StreamReader(BlockReader):
         handle = self._handlers.get(type(wire))
         if handle is None:
             handle = self._learn(type(wire))
-        handle(self, wire, frame)
+        try:
+            handle(self, wire, frame)
+        except RemoteProtocolError as error:
+            self._unreadable(frame, error)
         return tracker.drain()
 
     def _learn(self, kind: type[Any]) -> Callable[[StreamReader, Any, Frame], None]:
@@ -267,8 +272,10 @@ class StreamReader(BlockReader):
         changed = {
             name: value
             for name, value in found.items()
-            if self._extras.get(name) != value
+            if self._extras.get(name) != value and name not in _OWNED
         }
+        if not _OWNED.isdisjoint(found):
+            self._tracker.violation("misplaced-member")
         if changed:
             self._extras.update(changed)
             self._tracker.emit(Extra(changed))

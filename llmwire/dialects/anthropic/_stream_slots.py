@@ -382,7 +382,10 @@ class BlockReader:
     def _frame_extras(self, slot: Slot, wire: Wire) -> None:
         found = strangers(wire)
         if found and slot.index >= 0:
-            self._note_extras(slot, nested("event", found, None) or {})
+            named = {n: value for n, value in found.items() if n not in _OWNED}
+            if len(named) < len(found):
+                self._tracker.violation("misplaced-member")
+            self._note_extras(slot, nested("event", named, None) or {})
 
     def _note_extras(self, slot: Slot, found: dict[str, Raw]) -> None:
         known = self._part_extras.setdefault(slot.index, {})
@@ -396,6 +399,8 @@ class BlockReader:
             self._tracker.emit(Extra(changed, slot.index))
 
 
+_OWNED: Final = frozenset({"content_block", "delta"})
+"""What the other frames of a block mean by these names: no strangers of a frame."""
 _LATE: Final = (w.SignatureDeltaWire, w.CitationsDeltaWire)
 _Take = Callable[[BlockReader, Slot, Any], None]
 _Row = tuple[tuple[type[Any], ...], _Take, str]

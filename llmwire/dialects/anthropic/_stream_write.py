@@ -30,6 +30,7 @@ from llmwire.dialects import ReplyTarget
 from llmwire.dialects.anthropic._blocks_write import Members, add_extras
 from llmwire.dialects.anthropic._errors import stream_error
 from llmwire.dialects.anthropic._reply import message_id
+from llmwire.dialects.anthropic._response import SKELETON
 from llmwire.dialects.anthropic._stream_blocks import BLOCK_EVENTS, BlockWriter
 from llmwire.dialects.anthropic._stream_core import SUFFIX, frame
 from llmwire.dialects.anthropic._usage import (
@@ -134,7 +135,9 @@ class StreamWriter(BlockWriter):
             more = bool(self._extras) and not self._begun
             out = self._begin() if more else b""
             extras = self._stop_extras if self._counted else self._extras
-            extras.update(sorted(event.extras.items()))
+            extras.update(
+                {n: v for n, v in sorted(event.extras.items()) if n not in SKELETON}
+            )
             return out
         else:
             self._losses.drop_extras(event.extras, "")

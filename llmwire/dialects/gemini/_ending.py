@@ -82,7 +82,14 @@ def blocked(answers: list[Answer], chunks: Chunks) -> Choice | None:
 def finished(
     answer: Answer, parts: Iterable[OpenPart], chunks: Chunks, losses: LossRecorder
 ) -> Members:
-    """The last chunk's candidate: stop word, grounding, and an empty text."""
+    """The last chunk's candidate: stop word, grounding, and an empty text.
+
+    Args:
+        answer: The candidate.
+        parts: Its parts.
+        chunks: How chunks are written.
+        losses: Where what cannot be said is told.
+    """
     end = answer.end or MessageEnd("other", choice=answer.choice)
     word = _stop_word(answer, end, chunks.native, losses)
     filtered = end.stop in ("content_filter", "malformed_tool_call")
@@ -92,7 +99,7 @@ def finished(
     if end.detail is not None and end.detail.explanation is not None:
         members["finishMessage"] = end.detail.explanation
     if "groundingMetadata" not in answer.known:
-        grounding = write_grounding(_cited(answer, parts, losses))
+        grounding = write_grounding(_cited(parts, losses))
         if grounding is not None:
             report_grounding(f"choices[{answer.at}]", losses)
             members["groundingMetadata"] = grounding
@@ -100,13 +107,13 @@ def finished(
 
 
 def _cited(
-    answer: Answer, parts: Iterable[OpenPart], losses: LossRecorder
+    parts: Iterable[OpenPart], losses: LossRecorder
 ) -> list[tuple[int, str, list[Citation]]]:
     """Place, text and citations of the texts that cite."""
     cited: list[tuple[int, str, list[Citation]]] = []
     texts: dict[int, str] = {}
     for opened in parts:
-        if opened.choice != answer.choice or opened.written < 0:
+        if opened.written < 0:
             continue
         before = texts.get(opened.written, "")
         text = "".join(opened.pieces)

@@ -228,7 +228,7 @@ def _read(
 def _kind(
     words: list[str], status: int | None, text: str, fields: dict[str, Any]
 ) -> ErrorKind:
-    if any(detail.get("reason") in _BAD_KEY for detail in _details(fields)):
+    if any(str(detail.get("reason")) in _BAD_KEY for detail in _details(fields)):
         return "auth"
     if _TOO_LONG.search(text):
         return "context_length"

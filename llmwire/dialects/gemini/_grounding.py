@@ -15,6 +15,7 @@ from typing import Any
 from msgspec import Raw
 
 from llmwire.dialects.gemini._notes import parsed
+from llmwire.dialects.gemini._offsets import Offsets
 from llmwire.messages import Citation
 
 
@@ -36,20 +37,23 @@ def read_citations(
         return []
     sources = [_web(c) for c in _list(metadata.get("groundingChunks"))]
     found: list[tuple[int, Citation]] = []
+    last = max((at for at, text in enumerate(texts) if text is not None), default=None)
+    counts: dict[int, Offsets] = {}
     for support in _list(metadata.get("groundingSupports")):
         if not isinstance(support, dict):
             continue
         segment = support.get("segment")
         segment = segment if isinstance(segment, dict) else {}
-        at = _part_of(segment, texts)
+        at = _part_of(segment, texts, last)
         if at is None:
             continue
-        text = texts[at] or ""
+        if at not in counts:
+            counts[at] = Offsets(texts[at] or "")
         for number in _list(support.get("groundingChunkIndices")):
             known = isinstance(number, int) and 0 <= number < len(sources)
             web = sources[number] if known else None
             if web is not None:
-                found.append((at, _citation(web, segment, text)))
+                found.append((at, _citation(web, segment, counts[at])))
     return found
 
 
@@ -63,16 +67,17 @@ def _web(chunk: Any) -> dict[str, Any] | None:
     return web if known else None
 
 
-def _part_of(segment: dict[str, Any], texts: Sequence[str | None]) -> int | None:
+def _part_of(
+    segment: dict[str, Any], texts: Sequence[str | None], last: int | None
+) -> int | None:
     """The part a segment is of: the one it names, else the last text."""
     given = segment.get("partIndex", 0)
     if isinstance(given, int) and 0 <= given < len(texts) and texts[given] is not None:
         return given
-    indices = [at for at, text in enumerate(texts) if text is not None]
-    return indices[-1] if indices else None
+    return last
 
 
-def _citation(web: dict[str, Any], segment: dict[str, Any], text: str) -> Citation:
+def _citation(web: dict[str, Any], segment: dict[str, Any], text: Offsets) -> Citation:
     title = web.get("title")
     words = segment.get("text")
     start, end = _characters(segment, text)
@@ -86,20 +91,15 @@ def _citation(web: dict[str, Any], segment: dict[str, Any], text: str) -> Citati
     )
 
 
-def _characters(segment: dict[str, Any], text: str) -> tuple[int | None, int | None]:
+def _characters(
+    segment: dict[str, Any], text: Offsets
+) -> tuple[int, int] | tuple[None, None]:
     """Byte offsets as character offsets, None where they lie outside of `text`."""
     end = segment.get("endIndex")
     start = segment.get("startIndex", 0 if end is not None else None)
     if not isinstance(start, int) or not isinstance(end, int):
         return None, None
-    if text.isascii():
-        inside = 0 <= start <= end <= len(text)
-        return (start, end) if inside else (None, None)
-    octets = text.encode("utf-8", "replace")
-    if not 0 <= start <= end <= len(octets):
-        return None, None
-    before = len(octets[:start].decode("utf-8", "ignore"))
-    return before, before + len(octets[start:end].decode("utf-8", "ignore"))
+    return text.characters(start, end) or (None, None)
 
 
 def write_grounding(
@@ -114,6 +114,7 @@ def write_grounding(
     supports: list[dict[str, Any]] = []
     numbers: dict[tuple[str, str | None], int] = {}
     for at, text, citations in cited:
+        counts = Offsets(text)
         for citation in citations:
             if citation.url is None:
                 continue
@@ -124,7 +125,7 @@ def write_grounding(
                 if citation.title is not None:
                     web["title"] = citation.title
                 chunks.append({"web": web})
-            segment = _segment(at, text, citation)
+            segment = _segment(at, text, counts, citation)
             supports.append(
                 {"segment": segment, "groundingChunkIndices": [numbers[key]]}
             )
@@ -133,15 +134,14 @@ def write_grounding(
     return {"groundingChunks": chunks, "groundingSupports": supports}
 
 
-def _segment(at: int, text: str, citation: Citation) -> dict[str, Any]:
+def _segment(at: int, text: str, counts: Offsets, citation: Citation) -> dict[str, Any]:
     segment: dict[str, Any] = {"partIndex": at} if at else {}
     start, end = citation.start, citation.end
     if start is not None and end is not None and 0 <= start <= end <= len(text):
-        first = len(text[:start].encode("utf-8", "replace"))
+        first = counts.bytes(start)
         if first:
             segment["startIndex"] = first
-        size = len(text[start:end].encode("utf-8", "replace"))
-        segment["endIndex"] = first + size
+        segment["endIndex"] = counts.bytes(end)
     if citation.text is not None:
         segment["text"] = citation.text
     return segment

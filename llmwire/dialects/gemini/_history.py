@@ -463,7 +463,8 @@ class _History:
     def _report_order(self, turn: Turn, calls: list[str], given: list[str]) -> None:
         first = [isinstance(p.part, ToolResultPart) for p in turn.parts]
         sorted_ = first == sorted(first, reverse=True)
-        if not sorted_ or [c for c in calls if c in given] != given:
+        known = frozenset(given)
+        if not sorted_ or [c for c in calls if c in known] != given:
             reason = "results come first, in the order of their calls"
             last = max(at for at, result in enumerate(first) if result)
             moved = {p.path.rpartition("[")[0] for p in turn.parts[: last + 1]}

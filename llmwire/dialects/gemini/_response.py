@@ -274,10 +274,13 @@ def _put_logprobs(result: Raw, parts: list[Part], extras: Extras) -> None:
 
 def _put_citations(grounding: Raw, parts: list[Part]) -> None:
     texts = [p.text if isinstance(p, TextPart) else None for p in parts]
+    cited: dict[int, list[Citation]] = {}
     for at, citation in read_citations(grounding, texts):
+        cited.setdefault(at, []).append(citation)
+    for at, citations in cited.items():
         part = parts[at]
         assert isinstance(part, TextPart)  # nothing else is cited for
-        parts[at] = _with(part, citations=(*part.citations, citation))
+        parts[at] = _with(part, citations=(*part.citations, *citations))
 
 
 def _with(part: TextPart, **changes: Any) -> TextPart:

@@ -285,7 +285,9 @@ def _settled(made: dict[str, Any]) -> dict[str, Any]:
         made.pop("required", None)
     required = made.get("required")
     if isinstance(required, list) and isinstance(made.get("properties"), dict):
-        made["required"] = [r for r in required if r in made["properties"]]
+        made["required"] = [
+            r for r in required if isinstance(r, str) and r in made["properties"]
+        ]
         if not made["required"]:
             del made["required"]
     return made

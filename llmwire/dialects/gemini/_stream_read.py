@@ -154,6 +154,8 @@ class GeminiReader:
             return []
         if frame.stray:
             self._receive_bare(b"\n".join(frame.stray) + b"\n")
+            if tracker.done:
+                return tracker.drain()
         data = frame.data
         if data is None:
             if frame.raw.startswith(b":"):

@@ -482,6 +482,8 @@ class GeminiWriter:
             elif self._chunks.root:
                 out = self._chunks.framed(self._chunks.document(b""))
             self._chunks.root = dict(level(event.extras))
+            if "candidates" in self._chunks.root:  # of another type: not beside ours
+                out += self._chunks.framed(self._chunks.document(b""))
             return out
         out = self._chunks.flush()
         self._chunks.waiting[event.choice] = event.extras
@@ -554,8 +556,13 @@ class GeminiWriter:
 
     def _last(self, answers: list[Answer]) -> bytes:
         """The last chunk, with every candidate's stop word."""
-        parts = self._open.values()
-        members = [finished(a, parts, self._chunks, self._losses) for a in answers]
+        parts: dict[int, list[OpenPart]] = {}
+        for opened in self._open.values():
+            parts.setdefault(opened.choice, []).append(opened)
+        members = [
+            finished(a, parts.get(a.choice, ()), self._chunks, self._losses)
+            for a in answers
+        ]
         return self._chunks.document(b",".join(map(encode, members)), last=True)
 
 

@@ -86,7 +86,8 @@ def sort_parts(
         if chosen is not None:
             chosen.append(placed)
     order = found.order()
-    kept = [part for part in parts if any(part is p for p in order)]
+    known = set(map(id, order))
+    kept = [part for part in parts if id(part) in known]
     if len(kept) > 1 and any(a is not b for a, b in zip(kept, order, strict=True)):
         reason = "thinking, text and calls have no order among them"
         to.losses.approximate("part.order", f"{path}.parts", reason)

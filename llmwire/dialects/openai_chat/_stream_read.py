@@ -176,7 +176,10 @@ class ChatReader:
             return
         if not chunk.choices and is_error_like(chunk) and self._is_error(data):
             return
-        self._read_chunk(chunk)
+        try:
+            self._read_chunk(chunk)
+        except RemoteProtocolError as problem:
+            self._tracker.fail_upstream(str(problem))
 
     def _has_error(self, chunk: Chunk, data: bytes) -> bool:
         if not decode_any(bytes(chunk.error)):  # type: ignore[arg-type]  # not UNSET here

@@ -22,7 +22,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from llmwire._json import level
+from llmwire._json import MAX_LEARNED, level
 from llmwire._sequence import Sequencer
 from llmwire.dialects import ReplyTarget
 from llmwire.dialects.openai_chat._errors import envelope
@@ -203,10 +203,12 @@ class ChatWriter:
             return b""
         out = self._frames.root_frame(extras)
         for name, value in extras.items():
-            if len(bytes(value)) <= _SMALL:
-                self._frames.members[name] = value
+            members = self._frames.members
+            known = name in members or len(members) < MAX_LEARNED
+            if known and len(bytes(value)) <= _SMALL:
+                members[name] = value
             else:
-                self._frames.members.pop(name, None)
+                members.pop(name, None)
         self._remake()
         return out
 

@@ -126,6 +126,8 @@ def is_strict(schema: Raw | None) -> bool:
                 required, list
             ):
                 return False
+            if not isinstance(properties or {}, dict):
+                return False
             if any(name not in required for name in properties or ()):
                 return False
         waiting += node.values()

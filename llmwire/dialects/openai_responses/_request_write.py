@@ -158,7 +158,7 @@ def echo(request: Request) -> Extras | None:
         if name in _names.REPEATED - _names.UNTYPED and value is not None
     }
     settings = repeated.get("text")
-    if settings is not None:
+    if settings is not None and bytes(settings)[:1] == b"{":
         members = _json.decode_object(bytes(settings))
         members.setdefault("format", Raw(b'{"type":"text"}'))
         repeated["text"] = Raw(_json.encode(members))

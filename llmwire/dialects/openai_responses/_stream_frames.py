@@ -35,7 +35,16 @@ def in_line(body: bytes) -> bytes:
 class Message:
     """A message item: open while parts of its group may follow."""
 
-    __slots__ = ("content", "extras", "group", "id", "open", "output", "parts")
+    __slots__ = (
+        "content",
+        "extras",
+        "group",
+        "id",
+        "open",
+        "output",
+        "parts",
+        "stale",
+    )
 
     def __init__(self, id: str, output: int, group: int | None) -> None:
         self.id = id
@@ -45,6 +54,8 @@ class Message:
         self.content: list[Object | Raw] = []
         self.extras: Extras = {}
         self.open = 0
+        self.stale: dict[int, Open] = {}
+        """Its parts of which more was said after their end."""
 
 
 class Open:
@@ -61,6 +72,7 @@ class Open:
         "final",
         "id",
         "logprobs",
+        "measured",
         "message",
         "output",
         "part",
@@ -80,6 +92,8 @@ class Open:
         self.content = 0
         self.message: Message | None = None
         self.pieces: list[str] = []
+        self.measured = (0, 0)
+        """Pieces that were measured, and their characters."""
         self.segments: dict[int | None, tuple[int, list[str]]] = {}
         self.current: tuple[int | None] | None = None
         """Key of the open segment in `segments`; None: none is open."""
@@ -94,6 +108,14 @@ class Open:
         self.done = False
         self.prefix = b""
         self.suffix = b""
+
+    def length(self) -> int:
+        """Characters said so far."""
+        count, length = self.measured
+        if count < len(self.pieces):
+            length += sum(map(len, self.pieces[count:]))
+            self.measured = (len(self.pieces), length)
+        return length
 
     def own_extras(self) -> Extras | None:
         """Strangers of the part itself."""

@@ -315,8 +315,12 @@ class Items:
     def _close_by_snapshot(self, known: ResponseObject) -> None:
         raws = self._snapshot(known)
         claimed: set[int] = set()
+        named: dict[str, list[Slot]] = {}
+        for each in reversed(self._order):
+            if each.id is not None:
+                named.setdefault(each.id, []).append(each)
         for at, raw in enumerate(raws):
-            slot = self._found(raw, at, claimed)
+            slot = self._found(raw, at, claimed, named)
             if slot is None:
                 slot = self._open_item(UNSET, raw)
                 self._tracker.violation("item-only-at-end")
@@ -341,13 +345,17 @@ class Items:
             return []
         return raws
 
-    def _found(self, raw: Raw, at: int, claimed: set[int]) -> Slot | None:
+    def _found(
+        self, raw: Raw, at: int, claimed: set[int], named: dict[str, list[Slot]]
+    ) -> Slot | None:
         """The announced item that an item of the snapshot is."""
         word, members = described(raw)
         own = members.get("id")
         if isinstance(own, str):
-            for slot in self._order:
-                if slot.id == own and id(slot) not in claimed:
+            waiting = named.get(own, [])
+            while waiting:
+                slot = waiting.pop()
+                if id(slot) not in claimed:
                     return slot
         if at < len(self._order):
             slot = self._order[at]

@@ -32,6 +32,7 @@ from llmwire.events import (
     MessageEnd,
     PartStart,
 )
+from llmwire.limits import near
 from llmwire.messages import (
     Base64,
     Extras,
@@ -59,6 +60,8 @@ class Parts(Frames):
         self._counts: dict[int, int] = {}
         self._output: list[Object | Raw] = []
         self._messages: dict[int, Message] = {}
+        self._stale: dict[int, Message] = {}
+        """Messages with parts of which more was said after their end, by place."""
         self._pending: Message | None = None
         self._choice: int | None = None
         self._end: MessageEnd | None = None
@@ -260,7 +263,26 @@ class Parts(Frames):
         members: Object = {"output_index": message.output, "item": item}
         return self._frame("response.output_item.done", members)
 
+    def _note_late(self, opened: Open) -> None:
+        """More was said of a text that is done: its item is not what it was."""
+        message = opened.message
+        assert message is not None
+        message.stale[opened.content] = opened
+        self._stale[message.output] = message
+
+    def _whole_output(self) -> list[Object | Raw]:
+        """Every item, with what came late."""
+        for message in self._stale.values():
+            self._output[message.output] = self._message_item(message)
+        self._stale.clear()
+        return self._output
+
     def _message_item(self, message: Message) -> Object:
+        for at, opened in message.stale.items():
+            part = self._grown(opened, message.parts[at].incomplete)
+            message.parts[at] = part
+            message.content[at] = self._content(opened, part)
+        message.stale.clear()
         first = message.parts[0]
         parts = [replace(first, extras=message.extras or None), *message.parts[1:]]
         content = list(message.content)
@@ -287,6 +309,8 @@ class Parts(Frames):
     def _think(self, opened: Open, text: str, summary: int | None) -> bytes:
         due = b""
         if opened.current != (summary,):
+            if summary is not None:
+                summary = near(summary, opened.segments)
             due = self._close_segment(opened)
             known = opened.segments.get(summary)
             if known is None:

@@ -377,6 +377,8 @@ class Reader(Items):
                 content = None
         if content is None:
             content = self._said_in(wire, TextPart(""))
+            if self._tracker.done:
+                return
         text = wire.delta
         if text and content.delta:
             self._tell_event(wire, content.extras, content.index)
@@ -430,7 +432,7 @@ class Reader(Items):
         return slot
 
     def _on_summary(self, wire: _wire.SummaryDelta) -> None:
-        self._think(wire, max(wire.summary_index, 0))
+        self._think(wire, wire.summary_index)
 
     def _on_thought(self, wire: _wire.ThoughtDelta) -> None:
         self._think(wire, None)
@@ -442,11 +444,13 @@ class Reader(Items):
         text = wire.delta
         if text:
             self._tell_event(wire, slot.extras, slot.index)
+            if summary is not None:
+                summary = slot.segment(summary)
             slot.lengths[summary] = slot.lengths.get(summary, 0) + len(text)
             self._tracker.emit(ReasoningDelta(slot.index, text, summary))
 
     def _on_summary_done(self, wire: _wire.SummaryTextDone) -> None:
-        self._finish_open_thought(wire, max(wire.summary_index, 0))
+        self._finish_open_thought(wire, wire.summary_index)
 
     def _on_thought_done(self, wire: _wire.ThoughtTextDone) -> None:
         self._finish_open_thought(wire, None)
@@ -456,6 +460,8 @@ class Reader(Items):
         if wire.text and not (known is not None and known.done):
             slot = self._thought(wire)
             if slot is not None:
+                if summary is not None:
+                    summary = slot.segment(summary)
                 self._finish_thinking(slot, summary, wire.text)
 
     def _call(self, wire: Any, word: str) -> Slot | None:

@@ -20,6 +20,7 @@ from llmwire.events import (
     RefusalDelta,
     TextDelta,
 )
+from llmwire.limits import near
 from llmwire.messages import (
     Extras,
     MediaPart,
@@ -115,6 +116,10 @@ class Slot:
         self.lengths: dict[int | None, int] = {}
         self.extras: Extras = {}
         self.done = False
+
+    def segment(self, at: int) -> int:
+        """The number of summary `at`, which a peer may not set far ahead."""
+        return near(at, self.lengths)
 
 
 def event_strangers(wire: Wire) -> Extras:

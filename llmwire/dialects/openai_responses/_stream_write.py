@@ -267,7 +267,7 @@ class Writer(Parts):
         body["error"] = error
         body["incomplete_details"] = {"reason": reason} if reason is not None else None
         if final:
-            body["output"] = self._output
+            body["output"] = self._whole_output()
             if not (self._way.native and self._usage is None):
                 body["usage"] = write_usage(self._usage, self._way)
         if self._tier is not None:
@@ -301,7 +301,9 @@ class Writer(Parts):
         for name, value in event.extras.items():
             place = self._event_extras if name.startswith("event/") else self._extras
             place[name] = value
-        self._news = self._heads == len(_HEADS)
+        # So many news are told at the end: each time all of them are said again.
+        few = len(self._extras) + len(self._event_extras) <= _MOST_NEWS
+        self._news = few and self._heads == len(_HEADS)
         return b""
 
     def _on_opaque(self, event: OpaqueEvent) -> bytes:
@@ -471,7 +473,7 @@ class Writer(Parts):
         opened = self._parts.get(event.index)
         if opened is None or not isinstance(opened.part, TextPart):
             return b""
-        length = sum(map(len, opened.pieces))
+        length = opened.length()
         at = len(opened.citations)
         place = f"{opened.path}.citations[{at}]"
         opened.citations.append(event.citation)
@@ -479,7 +481,7 @@ class Writer(Parts):
         if told is None:
             return b""
         if opened.done:
-            self._restate(opened)
+            self._note_late(opened)
         members = self._place(
             opened,
             content_index=opened.content,
@@ -487,16 +489,6 @@ class Writer(Parts):
             annotation=told,
         )
         return self._frame("response.output_text.annotation.added", members)
-
-    def _restate(self, opened: Open) -> None:
-        """Renew the item of a text that is done, for the snapshot."""
-        message = opened.message
-        assert message is not None
-        at = opened.content
-        part = self._grown(opened, message.parts[at].incomplete)
-        message.parts[at] = part
-        message.content[at] = self._content(opened, part)
-        self._output[message.output] = self._message_item(message)
 
     def _on_logprobs(self, event: LogprobsDelta) -> bytes:
         opened = self._parts.get(event.index)
@@ -509,7 +501,7 @@ class Writer(Parts):
             return b""
         opened.logprobs += event.tokens
         if opened.done:
-            self._restate(opened)
+            self._note_late(opened)
             return b""
         told = contents.write_logprobs(
             event.tokens, self._way, opened.path, octets=self._way.native
@@ -547,7 +539,8 @@ class Writer(Parts):
         if opened is None or opened.done:
             return b""
         opened.done = True
-        opened.final = event.final
+        final = event.final if type(event.final) is type(opened.part) else None
+        opened.final = final
         incomplete = event.status == "incomplete"
         if opened.message is not None:
             return self._close_content(opened, incomplete)
@@ -558,10 +551,12 @@ class Writer(Parts):
         if isinstance(
             opened.part, (ServerToolCallPart, ServerToolResultPart, OpaquePart)
         ):
-            return self._close_server(opened, event.final)
-        return self._close_media(opened, incomplete, event.final)
+            return self._close_server(opened, final)
+        return self._close_media(opened, incomplete, final)
 
 
+_MOST_NEWS: Final = 32
+"""Strangers of the response up to which one more is told before the end."""
 _UNSEQUENCED: Final = frozenset(
     {MessageStart, ServiceTier, UsageUpdate, Ping, StreamEnd, StreamError}
 )

@@ -125,6 +125,12 @@ def _transport(stream: ByteStream) -> Any:
     return stream.transport_stream if isinstance(stream, TLSStream) else stream
 
 
+def _read_nothing_ahead(stream: ByteStream) -> None:
+    """What came before the first receive would else leave anyio's reading on."""
+    with contextlib.suppress(RuntimeError):  # It is closed already.
+        _transport(stream)._transport.pause_reading()
+
+
 Play = Callable[[Peer], Awaitable[None]]
 
 
@@ -164,6 +170,7 @@ async def serve(
         listener = TLSListener(listener, tls, standard_compatible=False)
 
     async def converse(stream: ByteStream) -> None:
+        _read_nothing_ahead(stream)
         peer = Peer(stream, loopback.accepted)
         loopback.accepted += 1
         loopback.open += 1

@@ -11,7 +11,7 @@ its place: calls that run keep theirs, calls that come find the new one.
 
 from __future__ import annotations
 
-import secrets
+import os
 import time
 from typing import Any, Final
 
@@ -178,7 +178,7 @@ class App:
         incoming = Incoming(scope)
         path = normal_path(incoming.path)
         found = match(path, incoming.shown) if path is not None else None
-        seed = secrets.token_hex(12)
+        seed = os.urandom(12).hex()
         request_id = incoming.request_id or f"req_{seed}"
         out = Outgoing(
             send,
@@ -260,6 +260,7 @@ class App:
                     length=incoming.noted.get("content-length"),
                     coding=incoming.noted.get("content-encoding"),
                     seconds=config.timeouts.body,
+                    there=incoming.take_body,
                 )
             except BodyRefused as error:
                 reply = error_reply(

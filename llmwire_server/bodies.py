@@ -197,6 +197,7 @@ async def read_body(
     length: str | None = None,
     coding: str | None = None,
     seconds: float = 0.0,
+    there: Callable[[], bytes | None] = lambda: None,
 ) -> bytes | None:
     """The client's whole body, inflated.
 
@@ -206,6 +207,7 @@ async def read_body(
         length: Value of the header `content-length`.
         coding: Value of the header `content-encoding`.
         seconds: For all of it to come; 0 is no limit.
+        there: Gives all of it where it has come already.
 
     Returns:
         The body; None: the client left before its end.
@@ -221,6 +223,11 @@ async def read_body(
         if int(length) > limit:
             raise _too_large(limit)
     undo = None if coding is None else inflater(coding, limit)
+    body = there()
+    if body is not None:
+        if len(body) > limit:
+            raise _too_large(limit)
+        return body if undo is None else _inflate(body, undo)
     if not seconds:
         return await _read(receive, limit, undo)
     task = asyncio.current_task()
@@ -243,6 +250,13 @@ async def read_body(
         timer.cancel()
     message = f"the request did not come to its end within {seconds:g} s"
     raise BodyRefused(408, "timeout", message, (("connection", "close"),))
+
+
+def _inflate(body: bytes, undo: Inflater) -> bytes:
+    inflated = undo.receive(body)
+    if body:
+        undo.end()
+    return inflated
 
 
 async def _read(receive: Receive, limit: int, undo: Inflater | None) -> bytes | None:

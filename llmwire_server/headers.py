@@ -8,7 +8,7 @@ headers never pass, whatever the configuration says.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from functools import lru_cache
 from typing import Final
 
@@ -89,24 +89,67 @@ _SAME_DIALECT: Final[Mapping[str, frozenset[str]]] = {
     "openai-chat": frozenset({"openai-beta"}),
 }
 """Betas for servers of the client's own dialect whose codec does not write them."""
-_TO_CLIENTS: Final = frozenset({"retry-after", "retry-after-ms", "x-should-retry"})
-_TO_CLIENTS_BEGIN: Final = (
-    "anthropic-priority-",
-    "anthropic-ratelimit-",
-    "ratelimit",
-    "x-ratelimit-",
+_TO_CLIENTS: Final = (
+    "retry-after",
+    "retry-after-ms",
+    "x-should-retry",
+    "anthropic-priority-*",
+    "anthropic-ratelimit-*",
+    "ratelimit*",
+    "x-ratelimit-*",
 )
 """What servers of every dialect tell of their limits; clients of each may see it."""
 
 _SANE_ID: Final = re.compile(rb"[\x21-\x7e]{1,128}\Z")
 
 
+class _Allowed:
+    """Which headers pass: names, and beginnings of names, but for those that never do.
+
+    Args:
+        names: That pass; an ending `*` stands for any ending.
+        never: Names that do not pass.
+        never_begin: Beginnings of names that do not pass.
+    """
+
+    def __init__(
+        self, names: Iterable[str], never: Set[str], never_begin: tuple[str, ...]
+    ) -> None:
+        lower = [name.strip().lower() for name in names]
+        self._exact = frozenset(name for name in lower if not name.endswith("*"))
+        self._beginnings = tuple(name[:-1] for name in lower if name.endswith("*"))
+        self._never = never
+        self._never_begin = never_begin
+
+    def of(self, headers: Headers) -> Headers:
+        """Those that pass."""
+        exact, beginnings = self._exact, self._beginnings
+        wanted = [
+            field
+            for field in headers
+            if field[0] in exact or field[0].startswith(beginnings)
+        ]
+        if not wanted:
+            return ()
+        never, begin = self._never, self._never_begin
+        return tuple(
+            [
+                field
+                for field in wanted
+                if field[0] not in never and not field[0].startswith(begin)
+            ]
+        )
+
+
 @lru_cache(maxsize=64)
-def _compiled(names: tuple[str, ...]) -> tuple[frozenset[str], tuple[str, ...]]:
-    """Names, and beginnings of names, of a rule."""
-    lower = [name.strip().lower() for name in names]
-    exact = frozenset(name for name in lower if not name.endswith("*"))
-    return exact, tuple(name[:-1] for name in lower if name.endswith("*"))
+def _up(dialect: str, names: tuple[str, ...]) -> _Allowed:
+    same = _SAME_DIALECT.get(dialect, _NOTHING)
+    return _Allowed((*same, *names), NEVER_UP, _NEVER_UP_BEGIN)
+
+
+@lru_cache(maxsize=64)
+def _down(names: tuple[str, ...]) -> _Allowed:
+    return _Allowed((*_TO_CLIENTS, *names), NEVER_DOWN, _NEVER_DOWN_BEGIN)
 
 
 def for_upstream(
@@ -120,19 +163,8 @@ def for_upstream(
         headers: The client's; names in lower case.
         rules: What passes besides.
     """
-    same = _NOTHING
-    if client_dialect == upstream_dialect:
-        same = _SAME_DIALECT.get(client_dialect, _NOTHING)
-    if not same and not rules.request:
-        return ()
-    exact, beginnings = _compiled(rules.request)
-    return tuple(
-        (name, value)
-        for name, value in headers
-        if (name in same or name in exact or name.startswith(beginnings))
-        and name not in NEVER_UP
-        and not name.startswith(_NEVER_UP_BEGIN)
-    )
+    same = client_dialect if client_dialect == upstream_dialect else ""
+    return _up(same, rules.request).of(headers)
 
 
 def for_client(headers: Headers, rules: HeaderRules) -> Headers:
@@ -143,19 +175,7 @@ def for_client(headers: Headers, rules: HeaderRules) -> Headers:
         headers: The upstream's; names in lower case.
         rules: What passes besides.
     """
-    exact, beginnings = _compiled(rules.response)
-    return tuple(
-        (name, value)
-        for name, value in headers
-        if (
-            name in _TO_CLIENTS
-            or name.startswith(_TO_CLIENTS_BEGIN)
-            or name in exact
-            or name.startswith(beginnings)
-        )
-        and name not in NEVER_DOWN
-        and not name.startswith(_NEVER_DOWN_BEGIN)
-    )
+    return _down(rules.response).of(headers)
 
 
 def with_headers(head: Head, more: Iterable[tuple[str, str]]) -> Head:

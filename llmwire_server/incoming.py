@@ -6,6 +6,7 @@ client's credentials from what goes on: behind it nothing knows them. Pure.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -64,6 +65,7 @@ class Incoming:
         "request_id",
         "shown",
         "size",
+        "take_body",
     )
 
     def __init__(self, scope: dict[str, Any]) -> None:
@@ -103,6 +105,8 @@ class Incoming:
             self.shown = told.get("dialect")
         self.leaving: Leaving | None = told.get("leaving")
         """Tells when the client leaves, where the server can."""
+        self.take_body: Callable[[], bytes | None] = told.get("body", _nothing)
+        """Gives all of the body, where the server has it already."""
         self.keys: tuple[bytes, ...] = (*found, *keys)
         """Every key that the client presents."""
 
@@ -137,6 +141,10 @@ class Incoming:
             self.shown = "anthropic"
         else:
             self.shown = self.shown or "gemini"
+
+
+def _nothing() -> None:
+    """Nobody knows."""
 
 
 def _learn(field: bytes) -> tuple[str, int]:

@@ -22,20 +22,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import ClassVar, Final, cast
+from collections.abc import Mapping
+from typing import Any, ClassVar, Final, cast
+from urllib.parse import unquote
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import (
-    STATUS_LINE,
-    HttpToolsProtocol,
-    RequestResponseCycle,
-)
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from llmwire import HTTPReply
 from llmwire.messages import ErrorKind
 from llmwire_server.app import App, error_reply
+from llmwire_server.cycle import Cycle
 from llmwire_server.paths import envelope, normal_path
-from llmwire_server.relay import Leaving
 
 __all__ = ("FrontProtocol", "front_protocol")
 
@@ -53,6 +51,8 @@ class FrontProtocol(HttpToolsProtocol):
     """One connection of a client."""
 
     door: ClassVar[App]
+    dialects: ClassVar[Mapping[int, str]]
+    cycle: Cycle
 
     # --- The connection ------------------------------------------------------------
 
@@ -70,8 +70,14 @@ class FrontProtocol(HttpToolsProtocol):
         self._thrown = 0
         """Bytes of a body that nobody reads any more."""
         self._refused = False
-        self._calls: list[tuple[RequestResponseCycle, Leaving]] = []
+        self._calls: list[Cycle] = []
         """Those that may not be answered yet."""
+        port = self.server[1] if self.server is not None else None
+        self._dialect = self.dialects.get(port) if port is not None else None
+        """What is spoken at this port, where that is known."""
+        self._idle_since = 0.0
+        """Since when the last answer is complete, on the loop's clock."""
+        self._idling: asyncio.TimerHandle | None = None
         self._offering = b"", b""
         """Method and version of a head that offers an upgrade."""
         self._timer: asyncio.TimerHandle | None = None
@@ -80,14 +86,16 @@ class FrontProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """It has ended."""
         self._stop_timer()
+        if self._idling is not None:
+            self._idling.cancel()
         super().connection_lost(exc)
         self._tell_leaving()
 
     def _tell_leaving(self) -> None:
         """Calls that are not answered yet learn that nobody waits for them."""
-        for cycle, leaving in self._calls:
+        for cycle in self._calls:
             if not cycle.response_complete:
-                leaving.tell()
+                cycle.leaving.tell()
 
     def data_received(self, data: bytes) -> None:
         """The client sent something."""
@@ -96,7 +104,6 @@ class FrontProtocol(HttpToolsProtocol):
             if self._thrown > _LINGER_BYTES:
                 self.transport.close()
             return
-        self._unset_keepalive_if_required()
         self._unspent += len(data)
         try:
             try:
@@ -114,9 +121,18 @@ class FrontProtocol(HttpToolsProtocol):
             self._await_head()
 
     def on_response_complete(self) -> None:
-        """An answer was given; its request may still be coming."""
-        super().on_response_complete()
-        if self._open and self._timer is None and not self.transport.is_closing():
+        """An answer was given; its request may still be coming, and the next one."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+            return
+        self._idle_since = self.loop.time()
+        if self._idling is None:
+            self._idle(self.timeout_keep_alive)
+        if self._open and self._timer is None:
             self._await_head()
 
     # --- Time ----------------------------------------------------------------------
@@ -136,6 +152,20 @@ class FrontProtocol(HttpToolsProtocol):
             self._timer.cancel()
             self._timer = None
 
+    def _idle(self, seconds: float) -> None:
+        self._idling = self.loop.call_later(seconds, self._end_idling)
+
+    def _end_idling(self) -> None:
+        """Close a connection that nobody uses; look again later where it is not so."""
+        self._idling = None
+        if self._open or not self.cycle.response_complete:
+            return
+        left = self._idle_since + self.timeout_keep_alive - self.loop.time()
+        if left > 0:
+            self._idle(left)
+        else:
+            self.transport.close()
+
     def _expire(self) -> None:
         self._timer = None
         if self._heading:
@@ -149,30 +179,73 @@ class FrontProtocol(HttpToolsProtocol):
         """The first byte of a request."""
         self._heading = self._open = True
         self._thrown = 0
-        super().on_message_begin()
+        self.url = b""
+        self.headers = []
+        self.expect_100_continue = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header; or a trailer, which counts for nothing."""
         if self._heading:
-            super().on_header(name, value)
+            name = name.lower()
+            if name == b"expect":
+                self.expect_100_continue = value.lower() == b"100-continue"
+            self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         """The head is complete."""
-        version = self.parser.get_http_version()
+        parser = self.parser
+        version = parser.get_http_version()
         if version not in _VERSIONS:
             raise httptools.HttpParserError
-        if self.parser.should_upgrade():
+        if parser.should_upgrade():
             # It will be told again, without the offer.
-            self._offering = self.parser.get_method(), version.encode("ascii")
+            self._offering = parser.get_method(), version.encode("ascii")
             return
         self._heading = False
         self._unspent = 0
         self._stop_timer()
-        leaving = Leaving()
-        self.scope["extensions"] = {"llmwire": {"leaving": leaving}}
-        super().on_headers_complete()
-        self._calls = [pair for pair in self._calls if not pair[0].response_complete]
-        self._calls.append((self.cycle, leaving))
+        before = self.cycle
+        scope = self._scope(version)
+        self.cycle = cycle = Cycle(
+            scope,
+            self.transport,
+            self.flow,
+            keep_alive=version != "1.0" and parser.should_keep_alive(),
+            expects=self.expect_100_continue,
+            on_response=self.on_response_complete,
+        )
+        scope["extensions"]["llmwire"] = {
+            "dialect": self._dialect,
+            "leaving": cycle.leaving,
+            "body": cycle.take_body,
+        }
+        if before is None or before.response_complete:
+            self._calls.clear()
+            self._start_asgi_task(cycle, self.app)
+        else:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((cycle, self.app))
+        self._calls.append(cycle)
+
+    def _scope(self, version: str) -> dict[str, Any]:
+        """What ASGI says of the head that is complete."""
+        path, query = _parted(self.url)
+        return {
+            "type": "http",
+            "asgi": {"version": self.asgi_version, "spec_version": "2.3"},
+            "http_version": version,
+            "server": self.server,
+            "client": self.client,
+            "scheme": self.scheme,
+            "root_path": "",
+            "headers": self.headers,
+            "method": self.parser.get_method().decode("ascii"),
+            "path": unquote(path.decode("ascii")),
+            "raw_path": path,
+            "query_string": query,
+            "state": self.app_state,
+            "extensions": {},
+        }
 
     def on_body(self, body: bytes) -> None:
         """A piece of the body."""
@@ -181,7 +254,8 @@ class FrontProtocol(HttpToolsProtocol):
             self._thrown += len(body)
             if self._thrown > self.door.config.limits.body:
                 self.transport.close()
-        super().on_body(body)
+        else:
+            self.cycle.feed(body)
 
     def on_message_complete(self) -> None:
         """The request is complete."""
@@ -190,7 +264,8 @@ class FrontProtocol(HttpToolsProtocol):
         self._open = False
         self._unspent = 0
         self._stop_timer()
-        super().on_message_complete()
+        if not self.cycle.response_complete:
+            self.cycle.end_body()
 
     def _without_upgrade(self) -> bytes:
         """The head that was just read, as it is without the offer.
@@ -242,7 +317,6 @@ class FrontProtocol(HttpToolsProtocol):
         if started or self.transport.is_closing():
             self.transport.close()
             return
-        self._unset_keepalive_if_required()
         path = self.url.decode("latin-1").partition("?")[0] if self._open else "/"
         dialect = envelope(normal_path(path) or path)
         self.transport.write(_wire(error_reply(dialect, status, kind, message)))
@@ -260,8 +334,25 @@ def _wire(reply: HTTPReply) -> bytes:
     return b"\r\n".join((*lines, b"connection: close", b"", reply.body))
 
 
-def front_protocol(app: App) -> type[asyncio.Protocol]:
-    """The protocol that `uvicorn.Config(http=…)` takes, for connections to `app`."""
-    return cast(
-        "type[asyncio.Protocol]", type("FrontProtocol", (FrontProtocol,), {"door": app})
-    )
+def _parted(url: bytes) -> tuple[bytes, bytes]:
+    """Path and query of a request's target.
+
+    Raises:
+        HttpParserInvalidURLError: It is no URL.
+    """
+    if url.startswith(b"/") and b"#" not in url:
+        path, _, query = url.partition(b"?")
+        return path, query
+    parts = httptools.parse_url(url)
+    return parts.path, parts.query or b""
+
+
+def front_protocol(app: App, dialects: Mapping[int, str]) -> type[asyncio.Protocol]:
+    """The protocol that `uvicorn.Config(http=…)` takes, for connections to `app`.
+
+    Args:
+        app: The application.
+        dialects: Which dialect clients speak who call a port.
+    """
+    own = {"door": app, "dialects": dialects}
+    return cast("type[asyncio.Protocol]", type("FrontProtocol", (FrontProtocol,), own))

@@ -22,14 +22,13 @@ import math
 import socket
 from collections.abc import Callable, Mapping
 from types import FrameType
-from typing import Any, Final
+from typing import Final
 
 import uvicorn
 
 from llmwire_server.app import App
 from llmwire_server.config import Config, Loaded
 from llmwire_server.protocol import front_protocol
-from llmwire_server.relay import ClientStalled, Receive, Send
 from llmwire_server.reload import Reload, watch
 from llmwire_server.shutdown import Shutdown
 
@@ -72,36 +71,6 @@ def _calm_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(_COLLECT_AFTER, 20, 20)
-
-
-class _Front:
-    """The application as the server calls it: ports that tell a dialect, cut clients.
-
-    Args:
-        app: The application.
-        dialects: Which dialect clients speak, by the port they call.
-    """
-
-    def __init__(self, app: App, dialects: Mapping[int, str]) -> None:
-        self._app = app
-        self._dialects = dialects
-
-    async def __call__(
-        self, scope: dict[str, Any], receive: Receive, send: Send
-    ) -> None:
-        if self._dialects and scope["type"] == "http":
-            dialect = self._dialects.get(scope["server"][1])
-            if dialect is not None:
-                scope.setdefault("extensions", {}).setdefault("llmwire", {})
-                scope["extensions"]["llmwire"]["dialect"] = dialect
-        try:
-            await self._app(scope, receive, send)
-        except ClientStalled:
-            # uvicorn gives methods of the object that holds the connection.
-            transport: asyncio.Transport = send.__self__.transport  # type: ignore[attr-defined]  # a bound method
-            transport.abort()
-            while (await receive())["type"] != "http.disconnect":
-                pass
 
 
 class Server(uvicorn.Server):
@@ -174,13 +143,13 @@ def make_server(app: App, dialects: Mapping[int, str] | None = None) -> Server:
     """
     return Server(
         uvicorn.Config(
-            _Front(app, dialects or {}),
+            app,
             log_config=None,
             log_level="warning",
             access_log=False,
             server_header=False,
             lifespan="on",
-            http=front_protocol(app),
+            http=front_protocol(app, dialects or {}),
             ws="none",
             proxy_headers=False,
         ),

@@ -25,7 +25,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Literal, Protocol, TypeAlias
+from functools import lru_cache
+from typing import Literal, NoReturn, Protocol, TypeAlias
 
 from msgspec import Struct
 
@@ -50,6 +51,7 @@ _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _VALUE = r"[\t\x20-\x7e\x80-\xff]*+"
 _match_token = re.compile(_TOKEN).fullmatch
 _match_line = re.compile(rf"{_TOKEN}: {_VALUE}").fullmatch
+_match_lines = re.compile(rf"(?:{_TOKEN}: {_VALUE}\r\n)*+").fullmatch
 _match_host = re.compile(r"[0-9A-Za-z._~-]++|[0-9A-Fa-f:.]++").fullmatch
 _match_target = re.compile(r"/[\x21-\x7e]*+").fullmatch
 _match_head = re.compile(
@@ -75,8 +77,11 @@ _OWN_HEADERS = frozenset(
         "upgrade",
     )
 )
+_LONG_NAME = 64
+"""Names of headers up to here are looked at once."""
 _FRAMING = frozenset(("connection", "content-length", "transfer-encoding"))
 """What a head says of the connection and of where the body ends."""
+_BODILESS = (204, 304)
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -96,30 +101,64 @@ def encode_head(request: UpstreamRequest) -> bytes:
     Raises:
         LocalProtocolError: A part of the request cannot stand in a head.
     """
-    if not _match_token(request.method) or request.method == "CONNECT":
-        raise LocalProtocolError("the method must be a token other than CONNECT")
     if not _match_target(request.target):
         raise LocalProtocolError("the target must be visible ASCII and begin with `/`")
-    if not _match_host(request.host):
-        raise LocalProtocolError("the host must be an ASCII name or an IP address")
-    host = f"[{request.host}]" if ":" in request.host else request.host
-    if request.port != _DEFAULT_PORTS.get(request.scheme):
-        host = f"{host}:{request.port}"
+    method = _read_method(request.method)
+    host = _host_line(request.scheme, request.host, request.port)
+    length = len(request.body)
     lines = [
-        f"{request.method} {request.target} HTTP/1.1",
-        f"Host: {host}",
-        f"Content-Length: {len(request.body)}",
-        "accept-encoding: identity",
+        f"{name}: {value}\r\n" for name, value in request.headers if _is_carried(name)
     ]
-    for name, value in request.headers:
-        if name.lower() in _OWN_HEADERS:
-            continue
-        line = f"{name}: {value}"
-        if not _match_line(line) or ":" in name:
-            where = f"value of `{name}`" if _match_token(name) else "name of a header"
-            raise LocalProtocolError(f"the {where} holds characters that it must not")
-        lines.append(line)
-    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+    fields = "".join(lines)
+    # Names are sound; a value that holds a line of its own makes one line too many.
+    if fields.count("\n") != len(lines) or not _match_lines(fields):
+        _refuse_value(request.headers)
+    head = (
+        f"{method} {request.target} HTTP/1.1\r\n{host}Content-Length: {length}\r\n"
+        f"accept-encoding: identity\r\n{fields}\r\n"
+    )
+    return head.encode("latin-1")
+
+
+@lru_cache(maxsize=64)
+def _read_method(method: str) -> str:
+    if not _match_token(method) or method == "CONNECT":
+        raise LocalProtocolError("the method must be a token other than CONNECT")
+    return method
+
+
+@lru_cache(maxsize=256)
+def _host_line(scheme: str, host: str, port: int) -> str:
+    if not _match_host(host):
+        raise LocalProtocolError("the host must be an ASCII name or an IP address")
+    name = f"[{host}]" if ":" in host else host
+    if port != _DEFAULT_PORTS.get(scheme):
+        name = f"{name}:{port}"
+    return f"Host: {name}\r\n"
+
+
+def _is_carried(name: str) -> bool:
+    """Whether a header is none of the transport's own."""
+    if len(name) > _LONG_NAME:
+        return _read_name(name)
+    return _known_name(name)
+
+
+def _read_name(name: str) -> bool:
+    if not _match_token(name):
+        raise LocalProtocolError(
+            "the name of a header holds characters that it must not"
+        )
+    return name.lower() not in _OWN_HEADERS
+
+
+_known_name = lru_cache(maxsize=1024)(_read_name)
+
+
+def _refuse_value(headers: Headers) -> NoReturn:
+    """Say which of them cannot stand in a head."""
+    name = next(n for n, value in headers if not _match_line(f"{n}: {value}"))
+    raise LocalProtocolError(f"the value of `{name}` holds characters that it must not")
 
 
 class Dechunker(Protocol):
@@ -214,6 +253,10 @@ def _find_framing(
 
     https://www.rfc-editor.org/rfc/rfc9112#section-6.3
     """
+    if len(said) == 1 and said[0][0] == "content-length":
+        value = said[0][1]
+        if _match_length(value):
+            return 0 if method == "HEAD" or status in _BODILESS else int(value)
     lengths = [value for name, value in said if name == "content-length"]
     codings = [value.lower() for name, value in said if name == "transfer-encoding"]
     if lengths and codings:
@@ -224,7 +267,7 @@ def _find_framing(
             raise _refuse("the length of the response is not one number")
     if codings and codings != ["chunked"]:
         raise _refuse("the response has another transfer coding than chunked")
-    if method == "HEAD" or status in (204, 304):
+    if method == "HEAD" or status in _BODILESS:
         return 0
     if codings:
         return "chunked"

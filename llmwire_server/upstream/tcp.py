@@ -9,7 +9,6 @@ Rules:
     - A cancelled `receive` loses nothing: what came stays until it is returned.
     - Only a `receive` that finds nothing suspends. It takes all that has come, so that
       whoever receives in a loop lets the event loop run before there can be more.
-    - What is cancelled already sends nothing.
     - Reading goes on while nobody receives, until `_READ_AHEAD` bytes have come. So
       the event loop sees what an idle peer does: `silent` tells.
 """
@@ -21,13 +20,16 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import anyio
-import anyio.lowlevel
 from anyio.abc import ByteStream
 
 __all__ = ("TCPStream", "adopt")
 
 _READ_AHEAD = 256 * 1024
 """Bytes that may wait to be received; no more are read until they were."""
+_WRITE_BEHIND = 64 * 1024
+"""Bytes that may wait for the system to take them, without whoever sends waiting too:
+a loop may then hand over what many connections send at once, and wakes each peer but
+once for it."""
 
 
 def adopt(stream: ByteStream) -> ByteStream:
@@ -77,7 +79,7 @@ class TCPStream(ByteStream, asyncio.Protocol):
         self._is_closing = transport.is_closing
         self._write = transport.write
         transport.set_protocol(self)
-        transport.set_write_buffer_limits(0)
+        transport.set_write_buffer_limits(high=_WRITE_BEHIND)
         transport.resume_reading()
 
     @property
@@ -121,14 +123,13 @@ class TCPStream(ByteStream, asyncio.Protocol):
         return data
 
     async def send(self, item: bytes) -> None:
-        """Write; waits while the system does not take all of it.
+        """Write; waits while more than `_WRITE_BEHIND` bytes are not taken.
 
         Raises:
             BrokenResourceError: The connection broke.
             ClosedResourceError: It was closed by this side.
             BusyResourceError: Another task waits here already.
         """
-        await anyio.lowlevel.checkpoint_if_cancelled()
         if self._is_closing():
             raise self._failure()
         if not self._writable:  # What a cancelled call has left.
@@ -191,10 +192,10 @@ class TCPStream(ByteStream, asyncio.Protocol):
         self._wake(self._came, self._taken)
 
     def pause_writing(self) -> None:
-        """The system did not take all of it."""
+        """Too much of it waits for the system."""
         self._writable = False
 
     def resume_writing(self) -> None:
-        """The system has taken all of it."""
+        """The system has taken most of it."""
         self._writable = True
         self._wake(self._taken)

@@ -14,7 +14,7 @@ from llmwire_server.app import App
 from llmwire_server.backends import SIMULATOR, Backend, Secret
 from llmwire_server.config import Config
 from llmwire_server.config.tree import RequestLimits, Simulator, TimeLimits
-from tests.server.live import play, run_app
+from tests.server.live import play, run_app, serve_app
 
 BODY = b'{"model": "m", "messages": [{"role": "user", "content": "Hi"}]}'
 LENGTH = b"content-length: %d\r\n" % len(BODY)
@@ -511,6 +511,23 @@ def test_keys_and_cookies_stay_here() -> None:
     assert b"Bearer upstream-key" in seen[0]
     for secret in (*secrets, b"10.1.2.3"):
         assert secret not in seen[0]
+
+
+@pytest.mark.parametrize("calls", [1, 3])
+def test_an_idle_connection_is_closed_and_no_other(calls: int) -> None:
+    pace = Simulator(pace=0.05)
+    with serve_app(_app(simulator=pace)) as live:
+        live.server.config.timeout_keep_alive = 0.02  # type: ignore[assignment]  # seconds
+        with _connected(live.root) as peer:
+            for _ in range(calls):
+                _send(peer, HEAD + b"content-length: %d\r\n\r\n" % len(STREAM) + STREAM)
+                data = b""
+                while not data.endswith(b"0\r\n\r\n"):
+                    piece = peer.recv(65536)
+                    assert piece, data
+                    data += piece
+                assert b"[DONE]" in data
+            assert _until_closed(peer) == b""
 
 
 def test_nothing_is_left_behind() -> None:

@@ -118,7 +118,7 @@ def test_a_second_port_says_its_dialect() -> None:
             await super().__call__(scope, receive, send)
 
     with serve_app(Asked(load(environment={})), anthropic=True) as live:
-        (second,) = live.server.config.app._dialects  # type: ignore[union-attr]  # the front
+        (second,) = live.server.config.http.dialects  # type: ignore[union-attr]  # ours
         for port in (live.port, second):
             place = f"http://127.0.0.1:{port}"
             status, _, _ = _post(place, "/v1/chat/completions", CHAT % b"")
@@ -145,7 +145,7 @@ def test_both_sockets_are_served(monkeypatch: pytest.MonkeyPatch) -> None:
     ran: list[Any] = []
 
     def run(self: uvicorn.Server, sockets: list[socket.socket]) -> None:
-        ran.append((sockets, self.config.app._dialects))  # type: ignore[union-attr]  # the front
+        ran.append((sockets, self.config.http.dialects))  # type: ignore[union-attr]  # ours
 
     monkeypatch.setattr(uvicorn.Server, "run", run)
     with listen("127.0.0.1", 0) as sock, listen("127.0.0.1", 0) as second:

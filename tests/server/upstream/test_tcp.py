@@ -133,23 +133,6 @@ async def test_a_cancelled_receive_loses_nothing() -> None:
         await stream.aclose()
 
 
-async def test_what_is_cancelled_already_sends_nothing() -> None:
-    seen: list[bytes] = []
-
-    async def play(peer: Peer) -> None:
-        seen.append(await peer.stream.receive())
-
-    async with serve(play) as loopback:
-        stream = await open_to(loopback)
-        with anyio.CancelScope() as scope:
-            scope.cancel()
-            await stream.send(b"never")
-        await stream.send(b"this")
-        await until(lambda: bool(seen))
-        assert seen == [b"this"]
-        await stream.aclose()
-
-
 async def test_sending_waits_for_the_system_and_goes_on_after_a_cancellation() -> None:
     go_on = anyio.Event()
     taken = 0

@@ -214,7 +214,8 @@ class HeadLimits(Struct, frozen=True, kw_only=True):
     """How much of a head an upstream may send."""
 
     head_bytes: int = 64 * 1024
-    """All heads of one response, 1xx included; also a run of bytes without body."""
+    """All heads of one response, 1xx included. Also a window of a chunked body: of each
+    so many bytes, some must be body."""
     headers: int = 256
     """Headers of one head."""
 
@@ -296,6 +297,7 @@ class ResponseDecoder:
         "_buffer",
         "_dechunker",
         "_framing",
+        "_fruitful",
         "_limits",
         "_make_dechunker",
         "_method",
@@ -330,6 +332,9 @@ class ResponseDecoder:
         self._framing: int | Literal["chunked", "close"] = 0
         self._remaining = 0
         self._overhead = 0
+        """Bytes of the heads so far; then, of the window of a chunked body."""
+        self._fruitful = False
+        """That window held something of the body."""
         self.head = None
         self.started = False
         self.complete = False
@@ -425,20 +430,31 @@ class ResponseDecoder:
         self.head = head
 
     def _read_chunked(self, dechunker: Dechunker, data: bytes) -> bytes:
-        body = dechunker.receive_data(data)
-        if dechunker.complete:
-            self.complete = True
-            self.reusable &= not dechunker.excess
-        elif dechunker.broken:
-            self.failure = _refuse("the body is not properly chunked")
-        elif body:
-            self._overhead = 0
-        else:
-            try:
-                self._count_overhead(len(data))
-            except UpstreamFailure as failure:
-                self.failure = failure
-        return body
+        """Undo the coding, window by window, so that the limit of what is no body does
+        not depend on how it was cut."""
+        window = self._limits.head_bytes
+        pieces: list[bytes] = []
+        while data:
+            room = window - self._overhead
+            part, data = (data[:room], data[room:]) if len(data) > room else (data, b"")
+            body = dechunker.receive_data(part)
+            self._overhead += len(part)
+            if body:
+                pieces.append(body)
+                self._fruitful = True
+            if dechunker.complete:
+                self.complete = True
+                self.reusable &= not (dechunker.excess or data)
+                break
+            if dechunker.broken:
+                self.failure = _refuse("the body is not properly chunked")
+                break
+            if self._overhead == window:
+                if not self._fruitful:
+                    self.failure = self._too_much()
+                    break
+                self._overhead, self._fruitful = 0, False
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def _check_beginning(self, searched: int) -> None:
         """Refuse early what cannot become a head any more."""
@@ -453,5 +469,8 @@ class ResponseDecoder:
     def _count_overhead(self, count: int) -> None:
         self._overhead += count
         if self._overhead > self._limits.head_bytes:
-            limit = self._limits.head_bytes
-            raise _refuse(f"more than {limit} bytes of head or framing")
+            raise self._too_much()
+
+    def _too_much(self) -> UpstreamFailure:
+        limit = self._limits.head_bytes
+        return _refuse(f"more than {limit} bytes of head or framing")

@@ -10,7 +10,7 @@ from typing import Any
 import h11
 import httptools
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from llmwire.errors import LocalProtocolError
@@ -53,10 +53,13 @@ def in_bytes(wire: bytes) -> list[bytes]:
 
 
 def outcome(
-    codec: MakeDechunker, pieces: Sequence[bytes], method: str = "GET"
+    codec: MakeDechunker,
+    pieces: Sequence[bytes],
+    method: str = "GET",
+    limits: HeadLimits = HeadLimits(),  # noqa: B008  # frozen
 ) -> tuple[Any, ...]:
     """All that a response came to, except whether bytes after it were seen."""
-    decoder = ResponseDecoder(method, codec, HeadLimits())
+    decoder = ResponseDecoder(method, codec, limits)
     body = feed(decoder, pieces)
     return (decoder.head, body, decoder.complete, kind_of(decoder))
 
@@ -366,6 +369,26 @@ def test_endless_framing_is_refused(codec: MakeDechunker, framing: bytes) -> Non
     assert limited(codec, CHUNKED + framing, limits, size=7) == "protocol"
 
 
+def test_of_each_window_some_must_be_body(codec: MakeDechunker) -> None:
+    limits = HeadLimits(head_bytes=100)
+    for count, kind in ((100, None), (99 + 100, "protocol")):
+        wire = CHUNKED + b"1\r\nx\r\n0\r\na:" + b"b" * count
+        for size in (1, 100_000):
+            assert limited(codec, wire, limits, size=size) == kind
+
+
+def test_what_follows_a_body_in_another_window_is_seen(codec: MakeDechunker) -> None:
+    wire = CHUNKED + b"5\r\nhello\r\n0\r\n\r\n"
+    limits = HeadLimits(head_bytes=len(wire))
+    decoder = ResponseDecoder("GET", codec, limits)
+    spare = len(wire) - (len(wire) - len(CHUNKED))
+    feed(decoder, [wire + b"x" * (spare + 1)])
+    assert (decoder.complete, decoder.reusable) == (True, False)
+    decoder = ResponseDecoder("GET", codec, limits)
+    feed(decoder, [wire])
+    assert (decoder.complete, decoder.reusable) == (True, True)
+
+
 def test_small_chunks_do_not_add_up_to_the_limit(codec: MakeDechunker) -> None:
     wire = CHUNKED + b"1\r\nx\r\n" * 1000 + b"0\r\n\r\n"
     assert limited(codec, wire, HeadLimits(head_bytes=100), size=1) is None
@@ -395,6 +418,13 @@ def wires(draw: st.DrawFn) -> bytes:
     return wire
 
 
+TRAILERS = (
+    b"HTTP/1.1 200 \r\nTransfer-Encoding:chunked\r\n\r\n3\r\nabc\r\n0\r\n"
+    + b"x: 1\r\n" * 12
+)
+"""Trailers without an end, behind a body that came with them."""
+
+
 @st.composite
 def cut_wires(draw: st.DrawFn) -> tuple[bytes, list[bytes]]:
     wire = draw(wires())
@@ -403,11 +433,14 @@ def cut_wires(draw: st.DrawFn) -> tuple[bytes, list[bytes]]:
     return wire, [wire[start:end] for start, end in itertools.pairwise(bounds)]
 
 
-@given(cut_wires())
-def test_split_law(case: tuple[bytes, list[bytes]]) -> None:
+@given(cut_wires(), st.sampled_from([60, 90, 65536]))
+@example((TRAILERS, in_bytes(TRAILERS)), 60)
+def test_split_law(case: tuple[bytes, list[bytes]], most: int) -> None:
     wire, pieces = case
+    limits = HeadLimits(head_bytes=most)
     for codec in CODECS:
-        assert outcome(codec, pieces) == outcome(codec, [wire])
+        whole = outcome(codec, [wire], limits=limits)
+        assert outcome(codec, pieces, limits=limits) == whole
 
 
 def _read_by_h11(wire: bytes) -> tuple[int, bytes]:

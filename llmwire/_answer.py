@@ -7,6 +7,7 @@ read: that is the lanes' business (`llmwire._lanes`).
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Final
 
 from msgspec import Struct
@@ -209,13 +210,21 @@ class Answer:
 
     def _shown_headers(self) -> Headers:
         """The upstream's headers that a client may see."""
-        allowed = self.plan.upstream.reply_headers
-        prefixes = tuple(name[:-1] for name in allowed if name.endswith("*"))
+        names, prefixes = _allowed(self.plan.upstream.reply_headers)
         return tuple(
-            (name, value)
-            for name, value in self.upstream_headers
-            if name in allowed or (prefixes and name.startswith(prefixes))
+            [
+                pair
+                for pair in self.upstream_headers
+                if pair[0] in names or pair[0].startswith(prefixes)
+            ]
         )
+
+
+@lru_cache(maxsize=64)
+def _allowed(names: tuple[str, ...]) -> tuple[frozenset[str], tuple[str, ...]]:
+    """Names of headers, and the beginnings of others (`x-*`)."""
+    prefixes = tuple(name[:-1] for name in names if name.endswith("*"))
+    return frozenset(names), prefixes
 
 
 def bad_answer(message: str) -> APIError:

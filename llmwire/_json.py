@@ -128,6 +128,14 @@ def decode_object(data: bytes | str, path: str = "$") -> dict[str, Raw]:
     return value
 
 
+def fitting(kind: Any, data: bytes) -> Any:
+    """`data` as `kind`, None where it does not fit as it stands. Never raises."""
+    try:
+        return decoder(kind).decode(data)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return None
+
+
 @cache
 def _list_finder(name: str) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(msgspec.defstruct("Holder", [(name, list[Raw])]))

@@ -10,15 +10,9 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from llmwire._json import decode_any, decode_as, decode_object, encode
-from llmwire.errors import RemoteProtocolError
+from llmwire._json import decode_any, decode_object, encode, fitting
 
 _NAMED: Final = re.compile(rb'"model"[ \t\r\n]*:[ \t\r\n]*("(?:[^"\\]|\\.)*")')
-_NAME: Final = b'"model"'
-_ESCAPED_LETTER: Final = b"\\u006"
-"""Begins the escapes of all letters of `model`."""
-_NEAR: Final = 4096
-"""Bytes in which the model is looked for without reading the whole body."""
 _CANDIDATES: Final = 4
 """How many places that look like the member are tried before the body is scanned."""
 _TOKEN: Final = re.compile(rb'"(?:[^"\\]|\\.)*"|[{}\[\]:,]', re.DOTALL)
@@ -34,9 +28,6 @@ def rewrite_model(body: bytes, model: str) -> bytes:
         RemoteProtocolError: The body is no JSON object, where that was noticed.
     """
     value = encode(model)
-    span = _only_named(body)
-    if span is not None:
-        return body[: span[0]] + value + body[span[1] :]
     spliced = _guessed(body, value, model)
     if spliced is not None:
         return spliced
@@ -49,17 +40,6 @@ def rewrite_model(body: bytes, model: str) -> bytes:
     return body[: span[0]] + value + body[span[1] :]
 
 
-def _only_named(body: bytes) -> tuple[int, int] | None:
-    """Where the model stands, if it is named once, near the front, in plain letters."""
-    found = _NAMED.search(body, 0, _NEAR)
-    if found is None or body.count(_NAME) != 1 or _ESCAPED_LETTER in body:
-        return None
-    depth = 0
-    for token in _TOKEN.findall(body, 0, found.start()):
-        depth += (token in (b"{", b"[")) - (token in (b"}", b"]"))
-    return found.span(1) if depth == 1 and body.lstrip()[:1] == b"{" else None
-
-
 class _Named(Struct):
     model: Any = None
 
@@ -70,15 +50,16 @@ def _guessed(body: bytes, value: bytes, model: str) -> bytes | None:
     Texts and tools may name a `model` too: only at the right place does another value
     change what the whole body's own member is.
     """
-    try:
-        if decode_as(_Named, body).model in (None, model):
-            return None
-        for _, match in zip(range(_CANDIDATES), _NAMED.finditer(body), strict=False):
-            spliced = body[: match.start(1)] + value + body[match.end(1) :]
-            if decode_as(_Named, spliced).model == model:
-                return spliced
-    except RemoteProtocolError:
-        pass
+    known = fitting(_Named, body)
+    if known is None or known.model is None:
+        return None
+    if known.model == model:
+        return body
+    for _, match in zip(range(_CANDIDATES), _NAMED.finditer(body), strict=False):
+        spliced = body[: match.start(1)] + value + body[match.end(1) :]
+        changed = fitting(_Named, spliced)
+        if changed is not None and changed.model == model:
+            return spliced
     return None
 
 

@@ -125,18 +125,20 @@ def _ids_are_legal(
     messages: tuple[Message, ...], rule: str, limit: int, unique: bool
 ) -> bool:
     """Whether nothing is to be mapped, which is the rule."""
-    seen: set[str] = set()
+    calls: list[str] = []
+    ids: set[str] = set()
     for message in messages:
         for part in message.parts:
-            if not isinstance(part, (ToolCallPart, ToolResultPart)):
+            if type(part) is TextPart:
                 continue
-            known = part.call_id in seen
-            if known and unique and isinstance(part, ToolCallPart):
-                return False
-            if not known and legal_call_id(part.call_id, rule, limit) != part.call_id:
-                return False
-            seen.add(part.call_id)
-    return True
+            if isinstance(part, ToolCallPart):
+                calls.append(part.call_id)
+            elif isinstance(part, ToolResultPart):
+                ids.add(part.call_id)
+    ids.update(calls)
+    if unique and len(set(calls)) < len(calls):
+        return False
+    return all(legal_call_id(each, rule, limit) == each for each in ids)
 
 
 def legal_names(
@@ -168,8 +170,12 @@ def _tool_names(request: Request) -> list[str]:
     names = [tool.name for tool in request.tools if tool.kind in ("function", "custom")]
     if request.tool_choice is not None:
         names += request.tool_choice.names
-    for message in request.messages:
-        names += [p.name for p in message.parts if type(p) is ToolCallPart]
+    names += [
+        part.name
+        for message in request.messages
+        for part in message.parts
+        if type(part) is ToolCallPart
+    ]
     return names
 
 
@@ -296,6 +302,8 @@ def _all_answered(messages: tuple[Message, ...]) -> bool:
             return False
         before = message.role
         for part in message.parts:
+            if type(part) is TextPart:
+                continue
             if isinstance(part, ToolCallPart):
                 if calling:
                     open_calls.add(part.call_id)

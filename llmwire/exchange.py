@@ -7,9 +7,11 @@ clock, no secret: credentials are read and written by the caller, through the di
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Final
+from operator import attrgetter
+from typing import Any, Final
 
 from msgspec.structs import replace
 
@@ -44,7 +46,7 @@ from llmwire.translate import EncodedRequest, encode_request, for_client
 
 __all__ = ("Exchange",)
 
-_SEALED: Final = b"llmw1."
+_SEALED: Final = re.compile(rb"llmw1\.")
 """How sealed signatures begin: see `llmwire._seal`."""
 _SHORT: Final = 512
 """Characters of a client's words that are worth being remembered."""
@@ -282,7 +284,7 @@ class Exchange:
         )
         if facts.name != profiles.resolve(upstream.name).name or facts.think_tags:
             return False
-        return _SEALED not in self._http.body
+        return _SEALED.search(self._http.body) is None
 
     def _passed_on(
         self,
@@ -356,45 +358,47 @@ def _head(
     tag: str | None,
 ) -> EncodedRequest:
     """Path, headers and context of a request whose body is known."""
-    asked = _without_content(request)
-    size = sum(map(len, (asked.model or "", asked.version or "", *asked.betas)))
+    asked = _CONTENTLESS(request)
+    size = len(request.model or "") + len(request.version or "")
+    size += sum(map(len, request.betas))
     if (
-        size > _SHORT
-        or isinstance(profile, Profile)
-        or get(upstream.name) is not upstream
+        size <= _SHORT
+        and not isinstance(profile, Profile)
+        and get(upstream.name) is upstream
     ):
-        return encode_request(asked, upstream, profile=profile, model=model, tag=tag)
-    known = _known_head(asked, upstream.name, profile, model, tag)
-    facts = profiles.resolve(
-        upstream.name, profile or upstream.profile, model or asked.model
-    )
-    if known.context.profile is facts:
-        return known
-    return encode_request(asked, upstream, profile=profile, model=model, tag=tag)
+        known = _known_head(asked, upstream.name, profile, model, tag)
+        facts = profiles.resolve(
+            upstream.name, profile or upstream.profile, model or request.model
+        )
+        if known.context.profile is facts:
+            return known
+    bare = Request(**dict(zip(_HEAD, asked, strict=True)))
+    return encode_request(bare, upstream, profile=profile, model=model, tag=tag)
 
 
 @lru_cache(maxsize=256)
 def _known_head(
-    asked: Request,
+    asked: tuple[Any, ...],
     upstream: str,
     profile: str | None,
     model: str | None,
     tag: str | None,
 ) -> EncodedRequest:
-    return encode_request(asked, upstream, profile=profile, model=model, tag=tag)
+    bare = Request(**dict(zip(_HEAD, asked, strict=True)))
+    return encode_request(bare, upstream, profile=profile, model=model, tag=tag)
 
 
-def _without_content(request: Request) -> Request:
-    """What of a request its path, its headers and its answer depend on."""
-    return Request(
-        model=request.model,
-        n=request.n,
-        stream=request.stream,
-        include_usage=request.include_usage,
-        version=request.version,
-        betas=request.betas,
-        dialect=request.dialect,
-    )
+_HEAD: Final = (
+    "model",
+    "n",
+    "stream",
+    "include_usage",
+    "version",
+    "betas",
+    "dialect",
+)
+"""What of a request its path, its headers and its answer depend on."""
+_CONTENTLESS: Final = attrgetter(*_HEAD)
 
 
 def _objects(

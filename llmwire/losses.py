@@ -68,7 +68,13 @@ FEATURES: Final[Mapping[str, Feature]] = {
     "citations": Feature("where a text comes from"),
     "extras": Feature("a member of one dialect that is not modelled"),
     "filter": Feature("something that a filter changed"),
+    "filter.leaked_calls": Feature("text that was calls, and calls that it repeats"),
     "filter.loop": Feature("what comes after an answer began to repeat itself"),
+    "filter.structured": Feature("an answer that was not the JSON asked for"),
+    "filter.think": Feature("thinking between tags in the text"),
+    "filter.tool_loop": Feature("what comes after calls began to repeat"),
+    "filter.tool_repair": Feature("a call that was not what its tool takes"),
+    "filter.virtual_tools": Feature("tools and calls that are told in text"),
     "include": Feature("optional output asked for by name"),
     "instructions": Feature("instructions in the middle of a conversation", "emulate"),
     "instructions.top": Feature("which instructions stood at the top"),
@@ -152,13 +158,8 @@ class LossRecorder:
         *,
         response: bool = False,
     ) -> None:
-        for name in policy or {}:
-            if name not in FEATURES:
-                raise LocalProtocolError(f"policy names unknown feature `{name}`")
-        for name, choice in (policy or {}).items():
-            if choice not in get_args(PolicyChoice):
-                what = f"policy for `{name}` is `{choice}`: drop, emulate or refuse"
-                raise LocalProtocolError(what)
+        if policy:
+            _check(policy)
         self._policy: Policy = policy or {}
         self._refusing = on_loss == "refuse"
         self._response = response
@@ -229,3 +230,13 @@ class LossRecorder:
             self._losses[key] = Loss(
                 path=path, feature=feature, action=action, reason=reason
             )
+
+
+def _check(policy: Policy) -> None:
+    for name in policy:
+        if name not in FEATURES:
+            raise LocalProtocolError(f"policy names unknown feature `{name}`")
+    for name, choice in policy.items():
+        if choice not in get_args(PolicyChoice):
+            what = f"policy for `{name}` is `{choice}`: drop, emulate or refuse"
+            raise LocalProtocolError(what)

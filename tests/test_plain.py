@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 from typing import Any
 
 import pytest
@@ -15,7 +16,10 @@ import llmwire
 from llmwire._ids import mint_call
 from llmwire._plain import are_legal, plain_messages, plain_object
 from llmwire._turns import legal_call_id
+from llmwire.dialects.openai_chat import _templates
+from llmwire.dialects.openai_chat._messages_write import MessageWriter
 from llmwire.errors import UnsupportedFeature
+from llmwire.losses import LossRecorder
 from llmwire.messages import (
     CacheMark,
     Message,
@@ -54,6 +58,8 @@ _ODD: list[dict[str, Any]] = [
     {"cache": CacheMark()},
     {"incomplete": True},
     {"extras": {"new": Raw(b"1")}},
+    {"extras": {"@note": Raw(b'"n"')}},
+    {"extras": {"@note": Raw(b'"n"'), "new": Raw(b"null")}},
 ]
 
 
@@ -94,7 +100,12 @@ def conversations(draw: st.DrawFn) -> tuple[Message, ...]:
             _mostly(
                 {},
                 st.sampled_from(
-                    [{"id": "m"}, {"extras": {"new": Raw(b"1")}}, {"top": True}]
+                    [
+                        {"id": "m"},
+                        {"extras": {"new": Raw(b"1")}},
+                        {"extras": {"@content": Raw(b'"parts"')}},
+                        {"top": True},
+                    ]
                 ),
             )
         )
@@ -199,6 +210,74 @@ def _check_both_ways(request: Request, target: str, **options: Any) -> None:
         patch.setattr(writer, "plain_messages", lambda *_: None)
         slow = _encoded(request, target, **options)
     assert fast == slow
+
+
+@given(
+    messages=conversations(),
+    dialect=st.sampled_from(DIALECTS),
+    profile=st.one_of(st.none(), st.sampled_from(sorted(PROFILES))),
+    policy=st.sampled_from([{}, {"call.unanswered": "emulate"}]),
+)
+def test_simple_messages_are_written_as_all_others(
+    messages: tuple[Message, ...], dialect: str | None, profile: str | None, policy: Any
+) -> None:
+    request = Request(messages=messages, dialect=dialect)
+    options = {"profile": profile, "model": "m", "policy": policy}
+    fast = _encoded(request, "openai-chat", **options)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(MessageWriter, "_simple", lambda *_: None)
+        patch.setattr(_templates, "_are_in_order", lambda _: False)
+        slow = _encoded(request, "openai-chat", **options)
+    assert fast == slow
+
+
+_ASKS = [
+    {"role": "assistant", "tool_calls": [{"id": each} for each in ids]}
+    for ids in ("a", "ab", "")
+]
+_TOLD = [{"role": "tool", "tool_call_id": each} for each in "ab"]
+
+
+@given(st.lists(st.sampled_from([*_ASKS, *_TOLD, {"role": "user"}])))
+def test_results_in_order_stay_as_all_others(found: list[dict[str, Any]]) -> None:
+    messages = [dict(each) for each in found]
+    ways = []
+    for quick in (_templates._are_in_order, lambda _: False):
+        losses = LossRecorder()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(_templates, "_are_in_order", quick)
+            behind = _templates.results_behind_calls(messages, losses)
+        ways.append(([id(each) for each in behind], losses.losses))
+    assert ways[0] == ways[1]
+
+
+def test_blank_arguments_are_not_simple() -> None:
+    called = _assistant(replace(CALL, arguments=" "))
+    request = Request(messages=(ASKED, called, _user(RESULT)))
+    body = json.loads(llmwire.encode_request(request, "openai-chat").http.body)
+    function = body["messages"][1]["tool_calls"][0]["function"]
+    assert function == {"name": "f", "arguments": "{}"}
+
+
+def test_notes_of_the_own_dialect_are_not_simple() -> None:
+    asked = replace(ASKED, extras={"@content": Raw(b'"parts"')})
+    request = Request(messages=(asked,), dialect="openai-chat")
+    body = json.loads(llmwire.encode_request(request, "openai-chat").http.body)
+    assert body["messages"][0]["content"] == [{"type": "text", "text": "a"}]
+
+
+def test_notes_of_another_dialect_are_simple(monkeypatch: pytest.MonkeyPatch) -> None:
+    notes = {"@content": Raw(b'"string"')}
+    told = replace(RESULT, extras=notes, parts=(TextPart("r", extras=notes),))
+    messages = (replace(ASKED, extras=notes), CALLED, _user(told))
+    request = Request(messages=messages, dialect="anthropic")
+    monkeypatch.setattr(MessageWriter, "_message", None)
+    encoded = llmwire.encode_request(request, "openai-chat")
+    assert [each["role"] for each in json.loads(encoded.http.body)["messages"]] == [
+        "user",
+        "assistant",
+        "tool",
+    ]
 
 
 @pytest.mark.parametrize("target", WRITERS)

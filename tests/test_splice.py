@@ -42,6 +42,8 @@ _VALUES: st.SearchStrategy[Any] = st.recursive(
         (b'{"x":1}', b'{"model":"n","x":1}'),
         (b'{"model":"a","model":"b"}', b'{"model":"a","model":"n"}'),
         (b'{"model":"n","x":1}', b'{"model":"n","x":1}'),
+        (b'{"model":"a","model":"n"}', b'{"model":"a","model":"n"}'),
+        (b'{"model":"n","model":"a"}', b'{"model":"n","model":"n"}'),
     ],
 )
 def test_the_model_is_spliced_in(body: bytes, written: bytes) -> None:

@@ -14,6 +14,8 @@ from msgspec.structs import replace
 from llmwire import profiles
 from llmwire._fold import fold
 from llmwire.dialects import ModelInfo, ModelList, Route
+from llmwire.dialects.openai_chat import _usage as chat_usage
+from llmwire.dialects.openai_chat._usage import _read_details, read_usage
 from llmwire.errors import LimitExceeded, RemoteProtocolError
 from llmwire.http import Headers, HTTPRequest
 from llmwire.limits import Limits
@@ -890,3 +892,55 @@ def test_losses_of_answers_are_never_refused() -> None:
     assert losses.losses
     assert OPENAI.name == "openai"
     assert plain(None) == {}
+
+
+# --- counts ------------------------------------------------------------------------
+
+_COUNT: st.SearchStrategy[Any] = st.sampled_from([0, 1, 2, 3, 7]) | st.sampled_from(
+    [None, True, 2.0, "2", -1]
+)
+_DETAILS = {
+    "prompt_tokens_details": ("cached_tokens", "cache_write_tokens", "audio_tokens"),
+    "completion_tokens_details": ("reasoning_tokens", "image_tokens", "new"),
+}
+
+
+@st.composite
+def counts(draw: st.DrawFn) -> dict[str, Any]:
+    """Usage as servers tell it, mostly."""
+    prompt, completion = draw(st.integers(0, 9)), draw(st.integers(0, 9))
+    more = draw(st.sampled_from([0, 0, 0, 1, 3]))
+    total = prompt + completion + more
+    found: dict[str, Any] = {"prompt_tokens": prompt, "completion_tokens": completion}
+    if draw(st.integers(0, 9)):
+        found["total_tokens"] = total
+    for name, members in _DETAILS.items():
+        kind = st.sampled_from([0, 1, 2]) if draw(st.integers(0, 5)) else _COUNT
+        inner = st.dictionaries(st.sampled_from(members), kind)
+        if draw(st.booleans()):
+            found[name] = draw(inner if draw(st.integers(0, 5)) else _COUNT)
+    return found
+
+
+@given(counts(), st.booleans())
+def test_plain_counts_are_read_as_all_others(
+    usage: dict[str, Any], outside: bool
+) -> None:
+    raw = Raw(json.dumps(usage).encode())
+    assert read_usage(raw, outside=outside) == _read_details(raw, outside)
+
+
+def test_counts_of_the_vendor_are_plain(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chat_usage, "_read_details", None)
+    details = {"cached_tokens": 4, "audio_tokens": 0}
+    made = {"reasoning_tokens": 1, "accepted_prediction_tokens": 0}
+    usage = {
+        "prompt_tokens": 9,
+        "completion_tokens": 2,
+        "total_tokens": 11,
+        "prompt_tokens_details": details,
+        "completion_tokens_details": made,
+    }
+    assert read_usage(Raw(json.dumps(usage).encode())) == Usage(
+        fresh=5, cache_read=4, output=2, reasoning=1, audio_in=0, accepted=0
+    )

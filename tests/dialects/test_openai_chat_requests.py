@@ -407,6 +407,7 @@ BODIES: tuple[Any, ...] = (
     ),
     _thread(_HI, max_tokens=6, user="u", random_seed=8, stop="a", logprobs=False),
     _thread(_HI, safety_identifier="s", stream_options={}, top_logprobs=3),
+    _thread(_HI, user=None, max_tokens=None, seed=None),
     _thread(_HI, stream_options={"include_usage": None}, audio={"voice": {"id": "x"}}),
     _thread(_HI, stream_options={"include_usage": 1}, audio={"format": 5}),
     dict.fromkeys(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from operator import attrgetter
 from typing import Any, Final
 
 from msgspec import Struct
@@ -173,13 +174,14 @@ _ABSENT: Final = {
     "logprobs": "logprobs",
 }
 """Members that have no counterpart, and their features."""
+_GIVEN: Final = attrgetter(*_ABSENT)
 
 
 def drop_absent(request: Request, losses: LossRecorder) -> None:
     """Say what of `request` no body of this dialect holds."""
     reason = "the dialect has no such member"
-    for name, feature in _ABSENT.items():
-        if getattr(request, name) is not None:
+    for (name, feature), value in zip(_ABSENT.items(), _GIVEN(request), strict=True):
+        if value is not None:
             losses.drop(feature, name, reason)
     for at in range(len(request.include)):
         losses.drop("include", f"include[{at}]", reason)

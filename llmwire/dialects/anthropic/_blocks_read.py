@@ -102,9 +102,8 @@ def read_blocks(
     parts: list[Part] = []
     carriers = False
     for at, block in enumerate(blocks):
-        kind = type(block)
-        read = _READ.get(kind)
-        part = read(block, reading) if read is not None and kind in _SAFE else None
+        read = _SAFE.get(type(block))
+        part = None if read is None else read(block, reading)
         if part is None:
             part = read_block(block, place, at, reading)
             if isinstance(part, ReasoningPart) and PLACEMENT in (part.extras or ()):
@@ -172,7 +171,7 @@ def _read_text(block: w.TextBlock, reading: Reading) -> Part | None:
     if block.extras or block.learned:
         extras = odd_members(block)
     text = block.text
-    if isinstance(text, UnsetType):
+    if text is UNSET:
         if reading.request:
             return None
         text, extras = "", {**(extras or {}), "@text": NULL}
@@ -519,5 +518,8 @@ _READ: Final[dict[type[Any], Callable[[Any, Reading], Part | None]]] = {
     w.AdvisorResultBlock: _read_server_result,
     w.MCPResultBlock: _read_server_result,
 }
-_SAFE: Final = frozenset({w.TextBlock, w.ToolUseBlock})
+_SAFE: Final[dict[type[Any], Callable[[Any, Reading], Part | None]]] = {
+    w.TextBlock: _read_text,
+    w.ToolUseBlock: _read_call,
+}
 """Blocks whose reading never raises and gives no carrier."""

@@ -53,16 +53,14 @@ def encode_count(count: TokenCount) -> bytes:
 
 
 def decode_models(body: bytes) -> ModelList:
-    """The models in a list, or the one model that the body is.
+    """The models in a list.
 
     Raises:
         RemoteProtocolError: It is no list of models (status 502).
     """
     try:
         members = decode_object(body)
-        if "data" not in members:
-            return ModelList(models=(_read_model(Raw(body)),))
-        listed: Any = decode_any(bytes(members["data"]))
+        listed: Any = decode_any(bytes(members.pop("data", Raw(b"null"))))
     except RemoteProtocolError as error:
         error.status = 502
         raise

@@ -7,7 +7,9 @@ neutral form cannot hold (null, an empty list) stands in `extras` under its name
 
 from __future__ import annotations
 
-from typing import Final, TypeVar
+from collections.abc import Sequence
+from operator import attrgetter
+from typing import Any, Final, TypeVar
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
@@ -19,10 +21,11 @@ from llmwire._json import (
     decode_object,
     decoder,
     encode,
+    fitting,
     nested,
     strangers,
 )
-from llmwire._nesting import check_nesting
+from llmwire._nesting import Nesting
 from llmwire.dialects.anthropic import _wire as w
 from llmwire.dialects.anthropic._blocks_read import REQUEST, STRING_NOTE, read_blocks
 from llmwire.dialects.anthropic._cache import odd_members, read_cache
@@ -72,6 +75,7 @@ _KEPT: Final = (
     "anthropic_version",
     "anthropic_beta",
 )
+_RAWS: Final = attrgetter("container", *_KEPT)
 _NULLABLE: Final = (
     "model",
     "max_tokens",
@@ -151,8 +155,38 @@ def _body(body: bytes, limits: Limits) -> w.RequestWire:
     except UnicodeDecodeError as error:
         what = f"invalid UTF-8 at byte {error.start}"
         raise RemoteProtocolError(what, path="$") from None
-    check_nesting(body, limits.nesting)
-    return _request.decode(body)
+    nesting = Nesting(body, limits.nesting)
+    wire: w.RequestWire | None = fitting(w.RequestWire, body)
+    if wire is None:
+        nesting.check()
+        return _request.decode(body)
+    for value in _RAWS(wire):
+        nesting.check_raw(value)
+    for raw in (*(wire.tools or ()), *(wire.mcp_servers or ())):
+        nesting.check_raw(raw)
+    if wire.output_config is not UNSET or wire.output_format is not UNSET:
+        nesting.check()
+    if isinstance(wire.system, list):
+        _look(wire.system, nesting)
+    for message in wire.messages:
+        if type(message.content) is not str:
+            _look(message.content, nesting)
+    return wire
+
+
+def _look(blocks: Sequence[Any], nesting: Nesting) -> None:
+    """Have the whole body looked at where one of `blocks` may be nested deeply."""
+    for block in blocks:
+        kind = type(block)
+        if kind is w.TextBlock and not block.citations:
+            continue
+        if kind is w.ToolUseBlock and block.caller is UNSET:
+            nesting.check_raw(block.input)
+        elif kind is w.ToolResultBlock:
+            if type(block.content) is list:
+                _look(block.content, nesting)
+        else:
+            nesting.check()
 
 
 def _value(value: V | UnsetType | None) -> V | None:
@@ -190,7 +224,7 @@ def _read_message(wire: w.MessageWire, at: int, limits: Limits) -> Message:
         raise RemoteProtocolError(what, path=f"$.messages[{at}].role")
     odd = odd_members(wire) if wire.extras else None
     content = wire.content
-    if isinstance(content, str):
+    if type(content) is str:
         extras = {**odd, **STRING_NOTE} if odd else STRING_NOTE
         return Message(role=role, parts=(TextPart(text=content),), extras=extras)
     if len(content) > limits.parts:

@@ -7,6 +7,7 @@ requires.
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import Final
 
 from msgspec import UNSET, Raw, UnsetType
@@ -56,6 +57,7 @@ SKELETON: Final = (
     "usage",
 )
 """Members that every answer has."""
+_SKELETON: Final = attrgetter(*SKELETON)
 _response = LearnedSchema(w.ResponseWire)
 
 
@@ -81,12 +83,14 @@ def decode_response(body: bytes, source: ResponseSource) -> Response:
 
 def _read(wire: w.ResponseWire, source: ResponseSource) -> Response:
     extras = response_extras(wire)
-    absent = [name for name in SKELETON if getattr(wire, name) is UNSET]
-    for name in absent:
-        if name in extras:
-            absent = [other for other in absent if other != name]
-    if absent:
-        extras["@absent"] = Raw(encode(absent))
+    if UNSET in _SKELETON(wire):
+        absent = [
+            name
+            for name in SKELETON
+            if getattr(wire, name) is UNSET and name not in extras
+        ]
+        if absent:
+            extras["@absent"] = Raw(encode(absent))
     content = wire.content if isinstance(wire.content, list) else []
     if len(content) > source.limits.parts:
         raise LimitExceeded(f"more than {source.limits.parts} blocks", path="$.content")

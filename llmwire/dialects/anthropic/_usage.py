@@ -6,6 +6,7 @@ vendor's members are our disjoint buckets (https://platform.claude.com/docs/en/b
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import Final
 
 from msgspec import UNSET, Raw, UnsetType
@@ -37,6 +38,8 @@ _NULLABLE: Final = (
     "output_tokens_details",
     "service_tier",
 )
+_RAWS: Final = attrgetter(*_RAW)
+_NULLABLES: Final = attrgetter(*_NULLABLE)
 _SHARES: Final = (
     "tool_prompt",
     "audio_in",
@@ -46,6 +49,7 @@ _SHARES: Final = (
     "accepted",
     "rejected",
 )
+_GIVEN: Final = attrgetter(*_SHARES)
 
 _STOPS: Final[dict[str, StopReason]] = {
     "end_turn": "end",
@@ -178,11 +182,11 @@ def read_usage(wire: w.UsageWire, *, stream: bool = False) -> tuple[Usage, str |
     In a `stream` a null of a member that is modelled says nothing.
     """
     extras = dict(odd_members(wire) or {})
-    for name in _NULLABLE if not stream else ():
-        if getattr(wire, name) is None:
-            extras[name] = NULL
-    for name in _RAW:
-        value = getattr(wire, name)
+    if not stream and None in _NULLABLES(wire):
+        for name in _NULLABLE:
+            if getattr(wire, name) is None:
+                extras[name] = NULL
+    for name, value in zip(_RAW, _RAWS(wire), strict=True):
         if value is not UNSET:
             extras[name] = value
     write, long = _read_writes(wire, extras)
@@ -285,8 +289,8 @@ def _add_native(members: Members, extras: Extras) -> None:
 
 
 def _report_usage(usage: Usage, native: bool, losses: LossRecorder) -> None:
-    for name in _SHARES:
-        if getattr(usage, name) is not None:
+    for name, share in zip(_SHARES, _GIVEN(usage), strict=True):
+        if share is not None:
             losses.drop("usage", f"usage.{name}", "the dialect has no such count")
     if usage.cache_write_long is not None and usage.cache_write is None:
         reason = "cache writes are told by time to live"

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from llmwire import _effort
 from llmwire._json import decode_object
-from llmwire.dialects.openai_chat._request_read import SPELLING, read_reasoning
+from llmwire.dialects.openai_chat._reasoning_read import SPELLING, read_reasoning
 from llmwire.dialects.openai_chat._writing import Writing
 from llmwire.requests import Reasoning, Request
 

@@ -8,6 +8,7 @@ knows no other. Thinking is sent back only to servers that want it.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 from msgspec import Raw
@@ -64,8 +65,12 @@ class MessageWriter:
     def __init__(self, to: Writing, names: Mapping[str, str], request: Request) -> None:
         self._to = to
         self._names = names
-        self._calls = call_names(request.messages)
+        self._request = request
         self._anywhere = to.exact or to.profile.system_in_place
+
+    @cached_property
+    def _calls(self) -> dict[str, str]:
+        return call_names(self._request.messages)
 
     def written(self, messages: tuple[Message, ...]) -> list[Any]:
         """The member `messages`.
@@ -99,13 +104,15 @@ class MessageWriter:
         Nothing of these can be lost; None for all others.
         """
         role, parts = message.role, message.parts
-        if message.extras is not None or message.top or not parts:
+        if message.top or not parts:
+            return None
+        if message.extras is not None and not self._is_bare(message.extras):
             return None
         if role == "assistant":
             return self._simple_assistant(parts)
         first = parts[0]
         if type(first) is TextPart:
-            if len(parts) > 1 or not _is_bare(first):
+            if len(parts) > 1 or not self._is_bare_text(first):
                 return None
             if role != "user" and not (role == "system" and self._anywhere):
                 return None
@@ -117,9 +124,13 @@ class MessageWriter:
         for part in parts:
             if type(part) is not ToolResultPart or len(part.parts) != 1:
                 return None
-            text, call_id = part.parts[0], part.call_id
-            plain = ToolResultPart(call_id=call_id, parts=part.parts, kind=part.kind)
-            if type(text) is not TextPart or part != plain or not _is_bare(text):
+            text, call_id, extras = part.parts[0], part.call_id, part.extras
+            plain = ToolResultPart(
+                call_id=call_id, parts=part.parts, kind=part.kind, extras=extras
+            )
+            if part != plain or (extras is not None and not self._is_bare(extras)):
+                return None
+            if type(text) is not TextPart or not self._is_bare_text(text):
                 return None
             if part.kind == "custom" and not self._to.exact:
                 return None
@@ -134,7 +145,9 @@ class MessageWriter:
         calls: list[Members] = []
         for part in parts:
             if type(part) is TextPart:
-                if content is not None or calls or not part.text or not _is_bare(part):
+                if content is not None or calls or not part.text:
+                    return None
+                if not self._is_bare_text(part):
                     return None
                 content = part.text
             elif type(part) is ToolCallPart:
@@ -142,7 +155,7 @@ class MessageWriter:
                 plain = ToolCallPart(
                     call_id=part.call_id, name=name, arguments=arguments
                 )
-                if part != plain or not arguments:
+                if part != plain or not arguments.strip():
                     return None
                 function = {"name": self._names.get(name, name), "arguments": arguments}
                 call = {"id": part.call_id, "type": "function", "function": function}
@@ -155,6 +168,17 @@ class MessageWriter:
                 return None
             written["tool_calls"] = calls
         return [written]
+
+    def _is_bare_text(self, part: TextPart) -> bool:
+        """Whether `part` is its text, and nothing else that can be said."""
+        extras = part.extras
+        if extras is None:
+            return part == TextPart(part.text)
+        return self._is_bare(extras) and part == TextPart(part.text, extras=extras)
+
+    def _is_bare(self, extras: Extras) -> bool:
+        """Whether `extras` are notes of another dialect, which say nothing."""
+        return not self._to.native and all(key[:1] == "@" for key in extras)
 
     def _message(
         self, message: Message, path: str, at: int, messages: tuple[Message, ...]
@@ -510,8 +534,3 @@ class MessageWriter:
     def _drop_thought(self, placed: Placed) -> None:
         reason = "the server does not want thinking back"
         self._to.losses.drop("reasoning.text", placed.path, reason)
-
-
-def _is_bare(part: TextPart) -> bool:
-    """Whether `part` is its text and nothing else."""
-    return part == TextPart(part.text)

@@ -74,7 +74,7 @@ class Kept:
     __slots__ = ("absent", "extras", "said")
 
     def __init__(self, extras: dict[str, Raw] | None = None) -> None:
-        self.extras: Extras = nested("", extras or {}, None) or {}
+        self.extras: Extras = (nested("", extras, None) if extras else None) or {}
         self.said: dict[str, Raw] = {}
         self.absent: list[str] = []
 

@@ -7,10 +7,10 @@ name are kept, elements and tools of unknown types stay opaque.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from operator import attrgetter
 from typing import Any, Final, Literal
 
 from msgspec import UNSET, Raw, UnsetType
-from msgspec.structs import replace
 
 from llmwire._ids import mint_call
 from llmwire._json import (
@@ -19,10 +19,11 @@ from llmwire._json import (
     decode_any,
     decode_object,
     encode,
+    fitting,
     nested,
     strangers,
 )
-from llmwire._nesting import check_nesting
+from llmwire._nesting import Nesting
 from llmwire._turns import settled_signatures
 from llmwire.dialects.openai_chat._message_read import (
     read_content,
@@ -30,9 +31,11 @@ from llmwire.dialects.openai_chat._message_read import (
     simple_parts,
 )
 from llmwire.dialects.openai_chat._notes import LEGACY, Kept
+from llmwire.dialects.openai_chat._reasoning_read import read_reasoning
 from llmwire.dialects.openai_chat._text import validated
 from llmwire.dialects.openai_chat._tools import (
     WEB_SEARCH,
+    plain_tool,
     read_choice,
     read_format,
     read_legacy,
@@ -55,7 +58,6 @@ from llmwire.messages import Message, Part, TextPart, ToolCallPart, ToolResultPa
 from llmwire.requests import (
     AudioOutput,
     Logprobs,
-    Reasoning,
     Request,
     Sampling,
     Tool,
@@ -66,26 +68,27 @@ MAX_TOKENS: Final = "@max_tokens"
 USER: Final = "@user"
 SEED: Final = "@seed"
 STOP: Final = "@stop"
-SPELLING: Final = "@raw"
 """Notes: the member a value stood in, where this dialect has two."""
-PLAIN: Final = (
-    "model",
-    "stream",
-    "verbosity",
-    "store",
-    "service_tier",
-    "n",
-)
-"""Members that are fields of the same name."""
-SAMPLING: Final = (
-    "temperature",
-    "top_p",
-    "top_k",
-    "min_p",
-    "frequency_penalty",
-    "presence_penalty",
-    "repetition_penalty",
-)
+PLAIN: Final[Mapping[str, str]] = {
+    "model": "model",
+    "stream": "stream",
+    "verbosity": "verbosity",
+    "store": "store",
+    "service_tier": "service_tier",
+    "n": "n",
+    "parallel_tool_calls": "parallel",
+    "prompt_cache_key": "cache_key",
+}
+"""Members that are fields of the request."""
+SAMPLING: Final[Mapping[str, str]] = {
+    "temperature": "temperature",
+    "top_p": "top_p",
+    "top_k": "top_k",
+    "min_p": "min_p",
+    "frequency_penalty": "frequency_penalty",
+    "presence_penalty": "presence_penalty",
+    "repetition_penalty": "repetition_penalty",
+}
 THINKING: Final = (
     "reasoning_effort",
     "reasoning",
@@ -101,6 +104,8 @@ STRANGE: Final = (
     "chat_template_kwargs",
 )
 """Members that the wire struct declares and that have no neutral form."""
+_MEMBERS: Final = RequestBody.__struct_fields__
+_VALUES: Final = attrgetter(*_MEMBERS)
 
 
 def decode_request(http: HTTPRequest, limits: Limits) -> Request:
@@ -115,128 +120,144 @@ def decode_request(http: HTTPRequest, limits: Limits) -> Request:
         raise LimitExceeded(f"a body of more than {limits.body} bytes")
     if not body:
         raise RemoteProtocolError("found no body, expected a JSON object")
-    check_nesting(body, limits.nesting)
-    wire = _SCHEMA.decode(validated(body))
-    if len(wire.messages) > limits.messages:
-        what = f"more than {limits.messages} messages"
-        raise LimitExceeded(what, path="$.messages")
-    return _Reader(wire, limits).request()
+    nesting = Nesting(body, limits.nesting)
+    try:
+        wire: RequestBody | None = fitting(RequestBody, validated(body))
+        if wire is None:
+            nesting.check()
+            wire = _SCHEMA.decode(body)
+        if len(wire.messages) > limits.messages:
+            what = f"more than {limits.messages} messages"
+            raise LimitExceeded(what, path="$.messages")
+        return _Reader(wire, limits, nesting).request()
+    except RemoteProtocolError:
+        nesting.check()
+        raise
 
 
 class _Reader:
     """One request while it is read."""
 
-    def __init__(self, wire: RequestBody, limits: Limits) -> None:
+    def __init__(self, wire: RequestBody, limits: Limits, nesting: Nesting) -> None:
         self._wire = wire
         self._limits = limits
+        self._nesting = nesting
         self._kept = Kept(strangers(wire))
+        self._given: dict[str, Any] = {
+            name: value
+            for name, value in zip(_MEMBERS, _VALUES(wire), strict=True)
+            if value is not UNSET
+        }
+        self._values: dict[str, Any] = {}
+        """Fields of the request, as far as they are read."""
         self._minted = 0
         self._unnamed: dict[str, list[str]] = {}
         self._customs: set[str] = set()
 
     def request(self) -> Request:
-        wire, kept = self._wire, self._kept
+        given, kept, values = self._given, self._kept, self._values
+        for value in given.values():
+            self._nesting.check_raw(value)
         for name in STRANGE:
-            value = getattr(wire, name)
-            if value is not UNSET:
-                kept.extras[name] = value
-        values: dict[str, Any] = {}
-        for name in PLAIN:
-            self._plain(name, name, values)
-        self._plain("parallel_tool_calls", "parallel", values)
-        self._plain("prompt_cache_key", "cache_key", values)
-        sampling: dict[str, Any] = {}
-        for name in SAMPLING:
-            self._plain(name, name, sampling)
-        self._seed(sampling)
-        self._raw("logit_bias", sampling)
-        self._raw("metadata", values)
-        self._raw("prediction", values)
-        if sampling:
-            values["sampling"] = Sampling(**sampling)
-        self._tokens(values)
-        self._stop(values)
-        self._user(values)
-        self._stream_options(values)
-        self._logprobs(values)
-        self._tools(values)
-        self._thinking(values)
-        self._output(values)
+            if name in given:
+                kept.extras[name] = given[name]
+        self._plain(PLAIN, values)
+        for names, read in _SECTIONS:
+            if not names.isdisjoint(given):
+                read(self)
         messages = tuple(self._messages())
         return Request(messages=messages, dialect=NAME, extras=kept.done(), **values)
 
     # --- scalars -------------------------------------------------------------------
 
-    def _plain(self, name: str, field: str, values: dict[str, Any]) -> None:
-        value = getattr(self._wire, name)
-        if value is None:
-            self._kept.said[name] = NULL
-        elif value is not UNSET:
-            values[field] = value
+    def _plain(self, fields: Mapping[str, str], values: dict[str, Any]) -> None:
+        given = self._given
+        for name, field in fields.items():
+            if name in given:
+                value = given[name]
+                if value is None:
+                    self._kept.said[name] = NULL
+                else:
+                    values[field] = value
 
     def _raw(self, name: str, values: dict[str, Any]) -> None:
-        value = getattr(self._wire, name)
-        if value is UNSET:
+        value = self._given.get(name)
+        if value is None:
             return
         if bytes(value) == b"null":
             self._kept.said[name] = NULL
         else:
             values[name] = value
 
-    def _either(
-        self, first: str, second: str, field: str, note: str, values: dict[str, Any]
-    ) -> None:
+    def _either(self, first: str, second: str, note: str, field: str) -> Any:
         """A value that may stand in two members; the first one wins."""
+        found = None
         for name in (first, second):
-            value = getattr(self._wire, name)
+            if name not in self._given:
+                continue
+            value = self._given[name]
             if value is None:
                 self._kept.said[name] = NULL
-            elif value is not UNSET:
-                if field in values:
-                    self._kept.extras[name] = Raw(encode(value))
-                    continue
-                values[field] = value
-                if name != _DEFAULT[note]:
+            elif found is not None:
+                self._kept.extras[name] = Raw(encode(value))
+            else:
+                found = value
+                if name != field:
                     self._kept.extras[note] = Raw(encode(name))
+        return found
 
-    def _tokens(self, values: dict[str, Any]) -> None:
+    def _sampling(self) -> None:
+        sampling: dict[str, Any] = {}
+        self._plain(SAMPLING, sampling)
+        seed = self._either("seed", "random_seed", SEED, "seed")
+        if seed is not None:
+            sampling["seed"] = seed
+        self._raw("logit_bias", sampling)
+        if sampling:
+            self._values["sampling"] = Sampling(**sampling)
+
+    def _labels(self) -> None:
+        self._raw("metadata", self._values)
+        self._raw("prediction", self._values)
+
+    def _tokens(self) -> None:
         names = ("max_completion_tokens", "max_tokens")
-        self._either(*names, "max_tokens", MAX_TOKENS, values)
+        tokens = self._either(*names, MAX_TOKENS, names[0])
+        if tokens is not None:
+            self._values["max_tokens"] = tokens
 
-    def _user(self, values: dict[str, Any]) -> None:
-        self._either("safety_identifier", "user", "user", USER, values)
+    def _user(self) -> None:
+        user = self._either("safety_identifier", "user", USER, "user")
+        if user is not None:
+            self._values["user"] = user
 
-    def _seed(self, sampling: dict[str, Any]) -> None:
-        self._either("seed", "random_seed", "seed", SEED, sampling)
-
-    def _stop(self, values: dict[str, Any]) -> None:
+    def _stop(self) -> None:
+        values = self._values
         stop = self._wire.stop
         if isinstance(stop, str):
             values["stop"] = (stop,)
             self._kept.extras[STOP] = Raw(b'"text"')
         elif stop:
             values["stop"] = tuple(stop)
-        elif stop is not UNSET:
+        else:
             self._kept.empty("stop", stop)
 
-    def _stream_options(self, values: dict[str, Any]) -> None:
-        raw = self._wire.stream_options
-        if isinstance(raw, UnsetType):
-            return
+    def _stream_options(self) -> None:
+        raw = self._given["stream_options"]
         if bytes(raw) == b"null":
             self._kept.said["stream_options"] = NULL
             return
         members = decode_object(bytes(raw), "$.stream_options")
         wanted = members.get("include_usage")
         if wanted is not None and bytes(wanted) in (b"true", b"false"):
-            values["include_usage"] = bytes(wanted) == b"true"
+            self._values["include_usage"] = bytes(wanted) == b"true"
             del members["include_usage"]
         elif not members:
             self._kept.extras["stream_options"] = raw
         self._kept.extras = nested("stream_options", members, self._kept.extras) or {}
 
-    def _logprobs(self, values: dict[str, Any]) -> None:
-        wire, kept = self._wire, self._kept
+    def _logprobs(self) -> None:
+        wire, kept, values = self._wire, self._kept, self._values
         top = wire.top_logprobs
         if isinstance(wire.logprobs, bool):
             known = None if isinstance(top, UnsetType) else top
@@ -251,16 +272,22 @@ class _Reader:
 
     # --- tools and output ----------------------------------------------------------
 
-    def _tools(self, values: dict[str, Any]) -> None:
-        wire, kept = self._wire, self._kept
+    def _tools(self) -> None:
+        wire, kept, values = self._wire, self._kept, self._values
         tools: list[Tool] = []
         if wire.tools:
-            tools = [
-                read_tool(tool, f"$.tools[{at}]") for at, tool in enumerate(wire.tools)
-            ]
+            for at, tool in enumerate(wire.tools):
+                plain = plain_tool(tool)
+                if plain is None:
+                    self._nesting.check()
+                    plain = read_tool(tool, f"$.tools[{at}]")
+                else:
+                    self._nesting.check_raw(plain.schema)
+                tools.append(plain)
         elif wire.tools is not UNSET:
             kept.empty("tools", wire.tools)
         if wire.functions:
+            self._nesting.check()
             tools += [read_legacy(function) for function in wire.functions]
         elif wire.functions is not UNSET:
             kept.empty("functions", wire.functions)
@@ -286,8 +313,8 @@ class _Reader:
                 if legacy:
                     kept.extras[LEGACY] = Raw(b"true")
 
-    def _output(self, values: dict[str, Any]) -> None:
-        wire, kept = self._wire, self._kept
+    def _output(self) -> None:
+        wire, kept, values = self._wire, self._kept, self._values
         if not isinstance(wire.response_format, UnsetType):
             if bytes(wire.response_format) == b"null":
                 kept.said["response_format"] = NULL
@@ -313,17 +340,16 @@ class _Reader:
 
     # --- thinking ------------------------------------------------------------------
 
-    def _thinking(self, values: dict[str, Any]) -> None:
-        members = {
-            name: getattr(self._wire, name)
-            for name in THINKING
-            if getattr(self._wire, name) is not UNSET
+    def _thinking(self) -> None:
+        given = self._given
+        members: dict[str, Raw] = {
+            name: given[name] for name in THINKING if name in given
         }
         for name in [n for n, raw in members.items() if bytes(raw) == b"null"]:
             self._kept.said[name] = NULL
             del members[name]
         if members:
-            values["reasoning"] = read_reasoning(members)
+            self._values["reasoning"] = read_reasoning(members)
 
     # --- messages ------------------------------------------------------------------
 
@@ -352,6 +378,7 @@ class _Reader:
         content = wire.content
         if type(content) is str and wire.name is UNSET and not wire.extras:
             return Message(role=wire.__struct_config__.tag, parts=(TextPart(content),))
+        self._nesting.check()
         kept = Kept(strangers(wire))
         parts = read_content(content, f"$.messages[{at}]", kept)
         if wire.name is not UNSET and not kept.empty("name", wire.name):
@@ -363,6 +390,7 @@ class _Reader:
         parts = simple_parts(wire)
         if parts:
             return Message(role="assistant", parts=parts)
+        self._nesting.check()
         kept = Kept(strangers(wire))
         parts = read_spoken(wire, f"$.messages[{at}]", self._mint, kept, answer=False)
         for part in parts:
@@ -388,6 +416,7 @@ class _Reader:
                 return ToolResultPart(
                     call_id=call_id, parts=text, kind=self._kind(call_id)
                 )
+        self._nesting.check()
         kept = Kept(strangers(wire))
         if content == "":
             parts: list[Part] = []
@@ -417,72 +446,27 @@ class _Reader:
         return "custom" if call_id in self._customs else "function"
 
 
-_DEFAULT: Final[Mapping[str, str]] = {
-    MAX_TOKENS: "max_completion_tokens",
-    USER: "user",
-    SEED: "seed",
-}
+_SECTIONS: Final[tuple[tuple[frozenset[str], Callable[[_Reader], None]], ...]] = (
+    (frozenset({*SAMPLING, "seed", "random_seed", "logit_bias"}), _Reader._sampling),
+    (frozenset({"metadata", "prediction"}), _Reader._labels),
+    (frozenset({"max_completion_tokens", "max_tokens"}), _Reader._tokens),
+    (frozenset({"stop"}), _Reader._stop),
+    (frozenset({"safety_identifier", "user"}), _Reader._user),
+    (frozenset({"stream_options"}), _Reader._stream_options),
+    (frozenset({"logprobs", "top_logprobs"}), _Reader._logprobs),
+    (
+        frozenset(
+            {"tools", "functions", WEB_SEARCH, "tool_choice", "function_call"},
+        ),
+        _Reader._tools,
+    ),
+    (frozenset(THINKING), _Reader._thinking),
+    (frozenset({"response_format", "modalities", "audio"}), _Reader._output),
+)
+"""Members, and what reads them: none is called for nothing."""
 _ROLES: Final[Mapping[type, Callable[[_Reader, Any, int], Message]]] = {
     SystemMessage: _Reader._told,
     DeveloperMessage: _Reader._told,
     UserMessage: _Reader._told,
     AssistantMessage: _Reader._answered,
 }
-
-
-def read_reasoning(members: Mapping[str, Raw]) -> Reasoning:
-    """How to think, from the members that say so."""
-    values = {name: decode_any(bytes(raw)) for name, raw in members.items()}
-    reasoning = Reasoning()
-    effort = values.get("reasoning_effort")
-    if isinstance(effort, str):
-        reasoning = _with_effort(reasoning, effort)
-    object_ = values.get("reasoning")
-    if isinstance(object_, dict):
-        reasoning = _with_object(reasoning, object_)
-    switch = values.get("thinking")
-    if isinstance(switch, dict):
-        reasoning = _with_switch(reasoning, switch)
-    enabled = values.get("enable_thinking")
-    if isinstance(enabled, bool):
-        reasoning = replace(reasoning, mode="on" if enabled else "off")
-    budget = values.get("thinking_budget")
-    if isinstance(budget, int) and not isinstance(budget, bool):
-        reasoning = replace(reasoning, budget=budget)
-    if set(members) == {"reasoning_effort"} and isinstance(effort, str):
-        return reasoning
-    extras = {SPELLING: Raw(encode(dict(members)))}
-    return replace(reasoning, extras=extras)
-
-
-def _with_effort(reasoning: Reasoning, effort: str) -> Reasoning:
-    if effort == "none":
-        return replace(reasoning, mode="off")
-    return replace(reasoning, effort=effort)
-
-
-def _with_object(reasoning: Reasoning, value: Mapping[str, Any]) -> Reasoning:
-    """OpenRouter's `reasoning`."""
-    effort, budget = value.get("effort"), value.get("max_tokens")
-    if isinstance(effort, str):
-        reasoning = _with_effort(reasoning, effort)
-    if isinstance(budget, int) and not isinstance(budget, bool):
-        reasoning = replace(reasoning, budget=budget)
-    enabled = value.get("enabled")
-    if isinstance(enabled, bool):
-        reasoning = replace(reasoning, mode="on" if enabled else "off")
-    if value.get("exclude") is True:
-        reasoning = replace(reasoning, show="none")
-    return reasoning
-
-
-def _with_switch(reasoning: Reasoning, value: Mapping[str, Any]) -> Reasoning:
-    """`thinking` of DeepSeek, Z.ai, Moonshot and MiniMax."""
-    word, budget = value.get("type"), value.get("budget_tokens")
-    if word in ("enabled", "adaptive"):
-        reasoning = replace(reasoning, mode="on")
-    elif word == "disabled":
-        reasoning = replace(reasoning, mode="off")
-    if isinstance(budget, int) and not isinstance(budget, bool):
-        reasoning = replace(reasoning, budget=budget)
-    return reasoning

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
-from msgspec import MsgspecError, Raw, UnsetType
+from msgspec import UNSET, MsgspecError, Raw, UnsetType
 from msgspec.structs import replace
 
 from llmwire._ids import digest, mint, mint_call
@@ -39,7 +39,7 @@ from llmwire.dialects.openai_chat._message_write import (
 from llmwire.dialects.openai_chat._notes import FIELD, Kept, absent, noted, said
 from llmwire.dialects.openai_chat._pieces_write import Members
 from llmwire.dialects.openai_chat._reasoning import FIELDS
-from llmwire.dialects.openai_chat._stop import stop_of, write_stop
+from llmwire.dialects.openai_chat._stop import read_stop, stop_of, write_stop
 from llmwire.dialects.openai_chat._text import validated
 from llmwire.dialects.openai_chat._usage import read_usage, write_usage
 from llmwire.dialects.openai_chat._wire import Answer, AnswerChoice
@@ -94,16 +94,17 @@ def _decoded(body: bytes) -> Answer:
 
 
 def _response(wire: Answer, source: ResponseSource) -> Response:
-    kept = Kept({n: v for n, v in strangers(wire).items() if n not in PADDING})
+    found = strangers(wire)
+    kept = Kept({n: v for n, v in found.items() if n not in PADDING} if found else None)
     if not isinstance(wire.system_fingerprint, UnsetType):
         kept.extras["system_fingerprint"] = wire.system_fingerprint
     for name in ("id", "model", "created", "service_tier"):
         value = getattr(wire, name)
-        if isinstance(value, UnsetType):
-            if name != "service_tier":
+        if not value:
+            if value is not UNSET:
+                kept.empty(name, value)
+            elif name != "service_tier":
                 kept.absent.append(name)
-        else:
-            kept.empty(name, value)
     if isinstance(wire.object, UnsetType):
         kept.absent.append("object")
     elif wire.object != "chat.completion":
@@ -159,9 +160,11 @@ def _choice(
         path = f"$.choices[{at}].message"
         parts = read_spoken(message, path, mint_next, inner, answer=True)
         for name in ("content", "refusal"):
-            if isinstance(getattr(message, name), UnsetType):
+            if getattr(message, name) is UNSET:
                 inner.absent.append(name)
-        kept.extras |= _below_message(inner.done())
+        extras = inner.done()
+        if extras:
+            kept.extras |= _below_message(extras)
     elif message is None:
         kept.said["message"] = NULL
     else:
@@ -211,11 +214,11 @@ def sequence_of(extras: Extras) -> str | None:
     return None
 
 
-def _below_message(extras: Extras | None) -> Extras:
+def _below_message(extras: Extras) -> Extras:
     """Keys of a message as those of its choice: strangers and notes."""
     return {
         ("@message" if key[:1] == "@" else "message/") + key: value
-        for key, value in (extras or {}).items()
+        for key, value in extras.items()
     }
 
 
@@ -230,7 +233,7 @@ def message_extras(extras: Extras | None) -> Extras | None:
 
 def _merged(choices: list[Choice], wire: Answer, kept: Kept) -> tuple[Choice, ...]:
     """Choices of one index as one: Copilot gives text and calls apart."""
-    if len({choice.index for choice in choices}) == len(choices):
+    if len(choices) == 1 or len({each.index for each in choices}) == len(choices):
         return tuple(choices)
     merged: dict[int, Choice] = {}
     for choice in choices:
@@ -459,8 +462,6 @@ def report_stop(
     choice: Choice, word: str, calls: bool, refusal: bool, to: Writing, path: str
 ) -> None:
     """Tell what the word cannot."""
-    from llmwire.dialects.openai_chat._stop import read_stop
-
     if read_stop(word, calls=calls, refusal=refusal) != choice.stop:
         reason = f"the nearest word is `{word}`"
         to.losses.approximate("stop_reason", f"{path}.stop", reason)

@@ -13,6 +13,7 @@ from llmwire.losses import LossRecorder
 
 INSTRUCTIONS: Final = ("system", "developer")
 """Roles that instruct."""
+_NONE: Final[frozenset[str]] = frozenset()
 
 
 def system_first(found: list[Members], losses: LossRecorder) -> list[Members]:
@@ -33,6 +34,8 @@ def results_behind_calls(found: list[Members], losses: LossRecorder) -> list[Mem
     The vendor refuses any other order (`tool_calls` must be followed by tool messages).
     Results that answer nothing stay where they are.
     """
+    if _are_in_order(found):
+        return found
     groups: list[list[Members]] = []
     asked: dict[str, list[Members]] = {}
     for message in found:
@@ -50,6 +53,18 @@ def results_behind_calls(found: list[Members], losses: LossRecorder) -> list[Mem
     reason = "results stand directly behind their calls"
     losses.approximate("message.order", "messages", reason)
     return behind
+
+
+def _are_in_order(found: list[Members]) -> bool:
+    """Whether every result answers a call of the turn before the results."""
+    asked = _NONE
+    for message in found:
+        if message["role"] != "tool":
+            calls = "tool_calls" in message
+            asked = frozenset(_call_ids(message)) if calls else _NONE
+        elif message["tool_call_id"] not in asked:
+            return False
+    return True
 
 
 def _call_ids(message: Members) -> Iterator[str]:

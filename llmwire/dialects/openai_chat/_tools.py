@@ -45,7 +45,7 @@ _INPUT_SCHEMA: Final = Raw(
 def read_tool(wire: FunctionTool | CustomTool | Raw, path: str) -> Tool:
     """One entry of `tools`; of an unknown type it is kept whole."""
     if isinstance(wire, FunctionTool):
-        return _read_plain(wire) or _read_function(wire)
+        return _read_function(wire)
     if isinstance(wire, CustomTool):
         return _read_custom(wire)
     word = decode_any(bytes(decode_object(bytes(wire), path).get("type", NULL)))
@@ -54,8 +54,10 @@ def read_tool(wire: FunctionTool | CustomTool | Raw, path: str) -> Tool:
     return Tool(kind="opaque", name="", raw=wire)
 
 
-def _read_plain(wire: FunctionTool) -> Tool | None:
-    """A definition without strangers and nulls, which most are."""
+def plain_tool(wire: FunctionTool | CustomTool | Raw) -> Tool | None:
+    """A function's definition without strangers and nulls, which most are."""
+    if type(wire) is not FunctionTool:
+        return None
     inner = wire.function
     schema, text, strict = inner.parameters, inner.description, inner.strict
     if wire.extras or inner.extras or wire.cache_control is not UNSET:

@@ -34,12 +34,37 @@ _COMPLETION: Final = "completion_tokens_details"
 _DETAILS: Final = (_PROMPT, _COMPLETION)
 
 
+_UNSAID: Final[Any] = None
+"""In place of a count; a null that is told is none."""
+
+
+class _Prompt(Struct, forbid_unknown_fields=True, frozen=True, gc=False):
+    cached_tokens: int = _UNSAID
+    cache_write_tokens: int = _UNSAID
+    audio_tokens: int = _UNSAID
+    image_tokens: int = _UNSAID
+
+
+class _Completion(Struct, forbid_unknown_fields=True, frozen=True, gc=False):
+    reasoning_tokens: int = _UNSAID
+    audio_tokens: int = _UNSAID
+    image_tokens: int = _UNSAID
+    accepted_prediction_tokens: int = _UNSAID
+    rejected_prediction_tokens: int = _UNSAID
+
+
+_NO_PROMPT: Final = _Prompt()
+_NO_COMPLETION: Final = _Completion()
+
+
 class _Plain(Struct, forbid_unknown_fields=True, frozen=True, gc=False):
-    """Usage without details, which some servers tell with every chunk."""
+    """Usage in which every count is a number, as most servers tell it."""
 
     prompt_tokens: int
     completion_tokens: int
     total_tokens: int
+    prompt_tokens_details: _Prompt = _NO_PROMPT
+    completion_tokens_details: _Completion = _NO_COMPLETION
 
 
 _PLAIN: Final = Decoder(_Plain)
@@ -56,9 +81,28 @@ def read_usage(raw: Raw, *, outside: bool = False) -> Usage | None:
         plain = _PLAIN.decode(raw)
     except (MsgspecError, UnicodeDecodeError, RecursionError):
         return _read_details(raw, outside)
-    if plain.total_tokens != plain.prompt_tokens + plain.completion_tokens:
+    prompt, completion = plain.prompt_tokens, plain.completion_tokens
+    given, made = plain.prompt_tokens_details, plain.completion_tokens_details
+    read, write = given.cached_tokens, given.cache_write_tokens
+    cached = (read or 0) + (write or 0)
+    empty = (given is not _NO_PROMPT and given == _NO_PROMPT) or (
+        made is not _NO_COMPLETION and made == _NO_COMPLETION
+    )
+    if empty or cached > prompt or plain.total_tokens != prompt + completion:
         return _read_details(raw, outside)
-    return Usage(fresh=plain.prompt_tokens, output=plain.completion_tokens)
+    return Usage(
+        fresh=prompt - cached,
+        cache_read=read,
+        cache_write=write,
+        output=completion,
+        reasoning=made.reasoning_tokens,
+        audio_in=given.audio_tokens,
+        audio_out=made.audio_tokens,
+        image_in=given.image_tokens,
+        image_out=made.image_tokens,
+        accepted=made.accepted_prediction_tokens,
+        rejected=made.rejected_prediction_tokens,
+    )
 
 
 def _read_details(raw: Raw, outside: bool) -> Usage | None:

@@ -233,18 +233,15 @@ class Cycle(RequestResponseCycle):
         try:
             await app(self.scope, self.receive, self.send)
         except ClientStalled:
+            self.disconnected = True
             self.transport.abort()
-        except BaseException as fault:
-            _log.error("an answer failed: %s", type(fault).__name__, exc_info=fault)
-            await self._fail()
-        else:
-            if not self.response_complete and not self.disconnected:
-                _log.error("a call ended without a complete answer")
-                await self._fail()
         finally:
+            if not (self.response_complete or self.disconnected):
+                await self._fail()
             self.on_response = _nothing
 
     async def _fail(self) -> None:
+        _log.error("a call ended without a complete answer")
         if self.response_started:
             self.transport.close()
         else:

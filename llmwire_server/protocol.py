@@ -127,7 +127,8 @@ class FrontProtocol(HttpToolsProtocol):
             return
         self.flow.resume_reading()
         if self.pipeline:
-            self._start_asgi_task(*self.pipeline.pop())
+            cycle, app = self.pipeline.pop()
+            self._start_asgi_task(cast("Cycle", cycle), app)
             return
         self._idle_since = self.loop.time()
         if self._idling is None:
@@ -226,6 +227,17 @@ class FrontProtocol(HttpToolsProtocol):
             self.flow.pause_reading()
             self.pipeline.appendleft((cycle, self.app))
         self._calls.append(cycle)
+
+    def _start_asgi_task(self, cycle: Cycle, app: Any) -> None:  # type: ignore[override]  # ours
+        task = self.loop.create_task(cycle.run_asgi(app))
+        self.tasks.add(task)
+        task.add_done_callback(self._end_task)
+
+    def _end_task(self, task: asyncio.Task[None]) -> None:
+        self.tasks.discard(task)
+        fault = None if task.cancelled() else task.exception()
+        if fault is not None:
+            _log.error("a call failed: %s", type(fault).__name__, exc_info=fault)
 
     def _scope(self, version: str) -> dict[str, Any]:
         """What ASGI says of the head that is complete."""

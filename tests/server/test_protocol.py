@@ -530,6 +530,21 @@ def test_an_idle_connection_is_closed_and_no_other(calls: int) -> None:
             assert _until_closed(peer) == b""
 
 
+def test_an_application_that_fails_is_told_of(caplog: pytest.LogCaptureFixture) -> None:
+    class Failing(App):
+        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+            if scope["type"] == "http":
+                raise ValueError
+            await super().__call__(scope, receive, send)
+
+    with run_app(Failing(_app().config)) as root, _connected(root) as peer:
+        _send(peer, GOOD)
+        status, headers, _ = _answer(peer)
+        assert (status, headers["connection"]) == (500, "close")
+        assert _until_closed(peer) == b""
+    assert "a call failed: ValueError" in caplog.messages
+
+
 def test_nothing_is_left_behind() -> None:
     app = _app()
     with run_app(app) as root:

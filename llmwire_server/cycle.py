@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
+from llmwire_server.gathering import gathering
 from llmwire_server.relay import ASGIMessage, ClientStalled, Leaving, Receive, Send
 
 if TYPE_CHECKING:
@@ -97,6 +98,7 @@ class Cycle(RequestResponseCycle):
         self.on_response = on_response
         self.message_event = _Signal()  # type: ignore[assignment]  # as far as it is used
         self.leaving = Leaving()
+        self._gathering = gathering()
         self.disconnected = False
         self.more_body = True
         self.response_started = False
@@ -215,7 +217,7 @@ class Cycle(RequestResponseCycle):
                 raise RuntimeError("an answer of another length than its head says")
         if self._head is not None:
             out, self._head = self._head + out, None
-        self.transport.write(out)
+        self._gathering.write(self.transport, out)
         if not more:
             self._finish()
 
@@ -223,13 +225,14 @@ class Cycle(RequestResponseCycle):
         self.response_complete = True
         self.message_event.set()
         if not self.keep_alive:
-            self.transport.close()
+            self._close()
         self.on_response()
 
     # --- Both ----------------------------------------------------------------------
 
     async def run_asgi(self, app: Application) -> None:  # type: ignore[override]  # ours
         """Have the application answer; whatever it does, the connection is sound."""
+        self._gathering.calls += 1
         try:
             await app(self.scope, self.receive, self.send)
         except ClientStalled:
@@ -239,13 +242,18 @@ class Cycle(RequestResponseCycle):
             if not (self.response_complete or self.disconnected):
                 await self._fail()
             self.on_response = _nothing
+            self._gathering.calls -= 1
 
     async def _fail(self) -> None:
         _log.error("a call ended without a complete answer")
         if self.response_started:
-            self.transport.close()
+            self._close()
         else:
             await self.send_500_response()
+
+    def _close(self) -> None:
+        self._gathering.flush()
+        self.transport.close()
 
 
 def _learn(name: bytes) -> None:

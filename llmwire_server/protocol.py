@@ -33,6 +33,7 @@ from llmwire import HTTPReply
 from llmwire.messages import ErrorKind
 from llmwire_server.app import App, error_reply
 from llmwire_server.cycle import Cycle
+from llmwire_server.gathering import gathering
 from llmwire_server.paths import envelope, normal_path
 
 __all__ = ("FrontProtocol", "front_protocol")
@@ -329,6 +330,7 @@ class FrontProtocol(HttpToolsProtocol):
         if started or self.transport.is_closing():
             self.transport.close()
             return
+        gathering().flush()
         path = self.url.decode("latin-1").partition("?")[0] if self._open else "/"
         dialect = envelope(normal_path(path) or path)
         self.transport.write(_wire(error_reply(dialect, status, kind, message)))

@@ -22,6 +22,8 @@ from typing import Any
 import anyio
 from anyio.abc import ByteStream
 
+from llmwire_server.gathering import gathering
+
 __all__ = ("TCPStream", "adopt")
 
 _READ_AHEAD = 256 * 1024
@@ -77,7 +79,7 @@ class TCPStream(ByteStream, asyncio.Protocol):
         self._error: Exception | None = None
         self._transport = transport
         self._is_closing = transport.is_closing
-        self._write = transport.write
+        self._gathering = gathering()
         transport.set_protocol(self)
         transport.set_write_buffer_limits(high=_WRITE_BEHIND)
         transport.resume_reading()
@@ -134,7 +136,7 @@ class TCPStream(ByteStream, asyncio.Protocol):
             raise self._failure()
         if not self._writable:  # What a cancelled call has left.
             await self._until_taken()
-        self._write(item)
+        self._gathering.write(self._transport, item)
         if not self._writable:
             await self._until_taken()
 
@@ -148,6 +150,7 @@ class TCPStream(ByteStream, asyncio.Protocol):
 
     async def send_eof(self) -> None:
         """Close this side in good order."""
+        self._gathering.flush()
         self._transport.write_eof()
 
     async def aclose(self) -> None:

@@ -1,10 +1,10 @@
 """`python -m bench [WORD …]`: measure, and print each path as a ratio to its limit.
 
-`python -m bench fuzz`, `… linear`, `… load` and `… loops` are commands of their own.
-All else runs the suites of this folder under pytest-benchmark; words select tests
-(`-k`). Every group holds a *limit*: the least that the same work could cost with the
-same libraries (decode into typed structs and encode them again). Times are medians of
-one run.
+`python -m bench fuzz`, `… linear`, `… load`, `… loops` and `… repair` are commands of
+their own. All else runs the suites of this folder under pytest-benchmark; words select
+tests (`-k`). Every group holds a *limit*: the least that the same work could cost with
+the same libraries (decode into typed structs and encode them again). Times are medians
+of one run.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ COMMANDS = {
     "linear": "bench.linear",
     "load": "bench.load",
     "loops": "bench.loops",
+    "repair": "bench.repair",
 }
 """First words that are no words of suites."""
 

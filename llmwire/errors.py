@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from llmwire.losses import Loss
 
 __all__ = (
+    "JSONRepairError",
     "LLMWireError",
     "LimitExceeded",
     "LocalProtocolError",
@@ -101,3 +102,30 @@ class UnsupportedFeature(TranslationError):
 
 class UnknownDialect(TranslationError):
     """No dialect of that name is registered."""
+
+
+class JSONRepairError(LLMWireError, ValueError):
+    """A text is no JSON, and nothing sure makes it one.
+
+    Args:
+        expected: What could have stood there, without the content.
+        found: What kind of thing stands there.
+        offset: Where, in characters.
+        line: The same for people, from 1.
+        column: In that line, from 1.
+    """
+
+    def __init__(
+        self, expected: str, found: str, offset: int, line: int, column: int
+    ) -> None:
+        where = f"line {line}, column {column}"
+        super().__init__(f"expected {expected}, found {found} - at {where}")
+        self.expected = expected
+        self.found = found
+        self.offset = offset
+        self.line = line
+        self.column = column
+
+    def __reduce__(self) -> tuple[object, ...]:
+        arguments = (self.expected, self.found, self.offset, self.line, self.column)
+        return type(self), arguments

@@ -38,6 +38,7 @@ from llmwire.events import (
     StreamError,
     TextDelta,
 )
+from llmwire.filters._escapes import unescaped
 from llmwire.filters._numbering import Numbering
 from llmwire.losses import Loss
 from llmwire.messages import TextPart, ToolCallPart
@@ -53,11 +54,6 @@ _PARTIAL_OPENING: Final = re.compile(
 _CLOSING: Final = re.compile(rf'"{_BLANK}\}}{_BLANK}\Z')
 _PARTIAL_CLOSING: Final = re.compile(rf'"{_BLANK}(?:\}}{_BLANK})?\Z')
 _SPECIAL: Final = re.compile(r'["\\\x00-\x1f]')
-_ESCAPE: Final = re.compile(r'\\(?:(["\\/bfnrt])|u([0-9a-fA-F]{4}))')
-_PARTIAL_ESCAPE: Final = re.compile(r"\\(?:u[0-9a-fA-F]{0,3})?\Z")
-_LOW: Final = re.compile(r"\\u([dD][c-fC-F][0-9a-fA-F]{2})")
-_PARTIAL_LOW: Final = re.compile(r"(?:\\(?:u(?:[dD](?:[c-fC-F][0-9a-fA-F]?)?)?)?)?\Z")
-_LETTERS: Final = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 
 
 class _Input:
@@ -117,7 +113,7 @@ class _Input:
                 self._state = "closing"
                 return text[at:]
             if text[at] == "\\":
-                piece, after = _unescaped(text, at)
+                piece, after = unescaped(text, at)
                 if piece is None:
                     self.held = text[at:]
                     return ""
@@ -129,27 +125,6 @@ class _Input:
             at = after
         pieces.append(text[at:])
         return ""
-
-
-def _unescaped(text: str, at: int) -> tuple[str | None, int]:
-    """What the escape at `at` stands for, and where it ends; None: more must come.
-
-    A backslash that begins no escape stands for itself, a lone surrogate for U+FFFD.
-    """
-    escape = _ESCAPE.match(text, at)
-    if escape is None:
-        return (None if _PARTIAL_ESCAPE.match(text, at) else "\\"), at + 1
-    end = escape.end()
-    if escape[1]:
-        return _LETTERS.get(escape[1], escape[1]), end
-    unit = int(escape[2], 16)
-    if not 0xD800 <= unit <= 0xDBFF:
-        return ("\ufffd" if 0xDC00 <= unit <= 0xDFFF else chr(unit)), end
-    low = _LOW.match(text, end)
-    if low is not None:
-        pair = 0x10000 + ((unit - 0xD800) << 10) + int(low[1], 16) - 0xDC00
-        return chr(pair), low.end()
-    return (None if _PARTIAL_LOW.match(text, end) else "\ufffd"), end
 
 
 class UnwrapFilter:

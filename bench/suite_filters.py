@@ -15,8 +15,10 @@ import pytest
 from bench.inputs import prose
 from llmwire.events import Event, MessageStart, PartStart, TextDelta
 from llmwire.filters import Filter, FilterChain
+from llmwire.filters.leaked_calls import LeakedCallFilter
 from llmwire.filters.loops import LoopDetector, LoopFilter
 from llmwire.messages import TextPart
+from llmwire.requests import Tool
 
 TOKENS = 50_000
 TOKEN = 4
@@ -87,3 +89,16 @@ def test_chain(benchmark: Any, what: str) -> None:
         "loops, cut": lambda: LoopFilter("cut"),
     }
     assert benchmark(lambda: _chain(made[what](), events)) > TOKENS // 2
+
+
+TOOLS = {f"tool_{at}": Tool(name=f"tool_{at}") for at in range(20)}
+
+
+@pytest.mark.parametrize("text", ["code", "words", "marks"])
+def test_leaked_calls(benchmark: Any, text: str) -> None:
+    pieces = ["<a> "] * TOKENS if text == "marks" else _pieces(text)
+    events: list[Event] = [MessageStart(), PartStart(0, TextPart(""))]
+    events += [TextDelta(0, piece) for piece in pieces]
+    benchmark.group = "filters, a chain"
+    benchmark.extra_info.update(units=len(events), per="event")
+    assert benchmark(lambda: _chain(LeakedCallFilter(TOOLS), events)) > TOKENS // 4

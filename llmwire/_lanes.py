@@ -195,7 +195,9 @@ class RawLane:
 
     def __init__(self, answer: Answer, framing: str) -> None:
         plan = answer.plan
-        answer.passing = True
+        self._array = framing == "json-array"
+        # The error of an array of which nothing was passed opens that array.
+        answer.passing = not self._array
         self._answer = answer
         self._frames = frame_source(plan.upstream, framing, plan.limits)
         self._reader = answer.decoder(framing).reader
@@ -236,13 +238,14 @@ class RawLane:
             frames = self._frames.receive_eof()
         except LimitExceeded as error:
             return answer.fail(bad_answer(str(error)))
-        out = self._passed([frame for frame in frames if frame.complete])
-        rest = self._passed([frame for frame in frames if not frame.complete])
+        out = self._passed([frame for frame in frames if _is_whole(frame)])
+        rest = self._passed([frame for frame in frames if not _is_whole(frame)])
         if answer.over:
             return out + rest
         for event in self._reader.receive_eof():
             if isinstance(event, StreamError):
-                # What broke off is no frame: the error stands where it would.
+                # What broke off is no frame, and an array's end none either: the
+                # error stands where they would.
                 return out + answer.fail(event.error)
             self._learn(event)
         if self._lost and not self._marked:
@@ -261,6 +264,13 @@ class RawLane:
                 if error is not None:
                     return answer.fail(error)
             pieces.append(frame.raw)
+            if self._array:
+                answer.passing = answer.passing or _is_whole(frame)
+                if answer.over:
+                    # An error ends the answer here: its array is ended with it.
+                    answer.failed = True
+                    pieces.append(b"]")
+                    break
         return b"".join(pieces)
 
     def _looking(self) -> bool:
@@ -293,6 +303,10 @@ class RawLane:
             answer.decide(event)
         if isinstance(event, StreamEnd):
             answer.over = True
+
+
+def _is_whole(frame: Frame) -> bool:
+    return frame.complete and frame.data is not None
 
 
 class SniffLane:

@@ -37,6 +37,7 @@ from llmwire_server.health import (
 from llmwire_server.incoming import Incoming
 from llmwire_server.keys import ClientKeys, is_local, is_loopback, is_own_page
 from llmwire_server.masking import Mask
+from llmwire_server.memory import Freeing
 from llmwire_server.outgoing import Outgoing
 from llmwire_server.paths import Match, allowed, envelope, match, normal_path
 from llmwire_server.relay import Receive, Send, send_reply
@@ -119,6 +120,7 @@ class App:
         self._pool = pool or Pool()
         self._running = False
         self._calls = 0
+        self._freeing = Freeing()
         self.reached = Reachability()
         """Which backends the last calls reached."""
         self.shutdown = Shutdown(config.timeouts.shutdown)
@@ -198,6 +200,8 @@ class App:
             await self._admit(state, incoming, found, receive, out, (request_id, seed))
         finally:
             self._calls -= counted
+            if not self._calls:
+                self._freeing.rest()
 
     def _answer_at_door(
         self, state: _State, incoming: Incoming, path: str | None, found: Match | None
@@ -271,6 +275,7 @@ class App:
             if read is None:
                 return
             body = read
+            self._freeing.carry(len(body))
         request_id, seed = ids
         exchange = Exchange(
             found.dialect,

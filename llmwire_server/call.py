@@ -1,8 +1,9 @@
 """The life of one call, from the client's request to its last byte.
 
 Readable as the documentation of the pipeline: read the request in the client's
-dialect, decide where it goes, translate for that backend, carry bytes, tell what was
-lost. Whatever fails is answered in the client's own envelope.
+dialect, decide where it goes, change it as the filters of that backend need it
+(`llmwire_server.filtering`), translate it, carry bytes, tell what was lost. Whatever
+fails is answered in the client's own envelope.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from llmwire.http import Headers
 from llmwire_server.backends import SIMULATOR, Address, Backend
 from llmwire_server.catalog import Catalog
 from llmwire_server.config import Config
+from llmwire_server.filtering.plan import Filtered, Filters, filters_of
 from llmwire_server.headers import for_client, for_upstream, with_headers
 from llmwire_server.health import Reachability
 from llmwire_server.losses_told import (
@@ -96,6 +98,7 @@ class _Place(Struct, frozen=True):
     address: Address
     transport: Transport
     rules: LossRules
+    filters: Filters
 
 
 class Pipeline:
@@ -119,11 +122,13 @@ class Pipeline:
         """How `backend` is reached, and what is done about losses there."""
         place = self._places.get(backend.name)
         if place is None:
+            rules = loss_rules(self.config.losses.policy, backend.losses)
             place = self._places[backend.name] = _Place(
                 backend,
                 Address(backend),
                 self.upstreams.of(backend),
-                loss_rules(self.config.losses.policy, backend.losses),
+                rules,
+                filters_of(self.config.filters, backend, rules.policy),
             )
         return place
 
@@ -186,7 +191,10 @@ class Call:
             await self._ask(request, http.headers, receive, send)
         except (RemoteProtocolError, UnsupportedFeature) as error:
             status = getattr(error, "status", 400)
-            await self._reply(send, error.reply or HTTPReply(status=status))
+            refusal = APIError(
+                kind="invalid_request", message=str(error), status=status
+            )
+            await self._reply(send, error.reply or exchange.reply(refusal))
         except RoutingError as error:
             await self._reply(send, exchange.reply(error.error))
 
@@ -200,6 +208,9 @@ class Call:
         backend, record = place.backend, self._record
         record.backend, record.model = backend.name, decision.model
         dialect = spoken_by(backend, exchange.dialect.name)
+        plan = place.filters.plan(decision.model)
+        filtered = plan.applied(asked) if plan is not None else Filtered(asked)
+        asked = filtered.request
         counting = exchange.operation == "count_tokens"
         if counting and get(dialect).encode_count_request is None:
             await self._reply(send, self._estimate(asked))
@@ -210,6 +221,7 @@ class Call:
             profile=backend.profile,
             model=decision.changed(request.model),
             tag=backend.name,
+            filters=filtered.factories,
             policy=place.rules.policy,
             observe=self._config.log.calls,
         )
@@ -246,6 +258,8 @@ class Call:
                 record.usage = attempt.usage
             if self._config.losses.log and attempt.losses:
                 self._log_losses(place.rules.told(attempt.losses))
+            for finding in filtered.findings():
+                _LOG.info("%s", finding, extra={"request_id": self._request_id})
 
     def _told(self, attempt: Attempt, rules: LossRules) -> Headers:
         """What this server adds to the head of an answer."""

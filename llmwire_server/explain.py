@@ -29,6 +29,7 @@ from llmwire.dialects import get
 from llmwire.translate import EncodedRequest, decode_request
 from llmwire_server.backends import SIMULATOR, Address, Backend, SecretText
 from llmwire_server.config import Config
+from llmwire_server.filtering.plan import Filtered, filters_of
 from llmwire_server.losses_told import LossRules, describe, loss_rules
 from llmwire_server.routing import (
     Decision,
@@ -108,6 +109,8 @@ class Explanation(Struct, frozen=True, kw_only=True):
     counted_here: bool = False
     """The backend cannot count tokens: the proxy estimates."""
     losses: tuple[Loss, ...] = ()
+    filters: tuple[str, ...] = ()
+    """Filters of such answers that are on, with their modes, in their order."""
     untold: tuple[str, ...] = ()
     """Features whose losses the configuration says nothing of."""
     refusal: Refusal | None = None
@@ -170,6 +173,7 @@ def _sent(
     backend = decision.backends[0]
     dialect = spoken_by(backend, exchange.dialect.name)
     rules = loss_rules(config.losses.policy, backend.losses)
+    plan = filters_of(config.filters, backend, rules.policy).plan(decision.model)
     asked = decision.applied(request)
     model = decision.changed(request.model)
     known = replace(
@@ -180,6 +184,7 @@ def _sent(
         backend_model=decision.model,
         parameters=decision.parameters,
         profile=profiles.resolve(dialect, backend.profile).name,
+        filters=plan.on if plan is not None else (),
         untold=tuple(sorted(rules.untold)),
     )
     if exchange.operation == "count_tokens" and (
@@ -187,12 +192,15 @@ def _sent(
     ):
         return replace(known, counted_here=True)
     try:
+        filtered = plan.applied(asked) if plan is not None else Filtered(asked)
+        asked = filtered.request
         attempt = exchange.attempt(
             dialect,
             asked,
             profile=backend.profile,
             model=model,
             tag=backend.name,
+            filters=filtered.factories,
             policy=rules.policy,
         )
     except UnsupportedFeature as error:
@@ -300,6 +308,8 @@ def _lines(it: Explanation) -> Iterator[str]:
         yield f"profile  {it.profile}"
     for fact in it.facts:
         yield f"         {fact.name}: {_shown_value(fact.value)}"
+    if it.filters:
+        yield f"filters  {', '.join(it.filters)}"
     yield from _ending(it)
 
 

@@ -20,6 +20,12 @@ BEGIN = "<!-- keys: written by python -m tests.configuration_keys -->\n"
 END = "<!-- end of keys -->\n"
 
 
+_GENERAL = {
+    key.shape.type: key.name for key in SHAPE.keys if isinstance(key.shape, Record)
+}
+"""Records that stand at the top, and elsewhere with the same keys."""
+
+
 def table() -> str:
     """The table, one row for every key."""
     head = "| key | value | default | |\n|---|---|---|---|\n"
@@ -31,11 +37,15 @@ def _rows(shape: Record, above: str) -> Iterator[tuple[str, str, str, str]]:
         path = above + key.name
         about = key.description.replace("|", "\\|")
         inner = _inner(key.shape)
-        if not isinstance(key.shape, Record):
+        told = inner is not None and above and inner.type in _GENERAL
+        if not isinstance(key.shape, Record) and not told:
             default = "needed" if key.default is NODEFAULT else _default(key)
             name = f"{path}.NAME" if isinstance(key.shape, Map) else path
             yield f"`{name}`", _value(key.shape), default, about
-        if inner is not None:
+        if inner is not None and above and inner.type in _GENERAL:
+            name, general = f"{path}{_joint(key.shape)}…", _GENERAL[inner.type]
+            yield f"`{name}`", "", "", f"{about}; keys as `{general}`"
+        elif inner is not None:
             yield from _rows(inner, path + _joint(key.shape))
 
 

@@ -11,6 +11,7 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,7 +20,7 @@ from msgspec.structs import replace
 
 import llmwire
 from llmwire.events import Event
-from tests import oracle
+from tests import corpus_tool_loops, oracle
 from tests.normal_forms import differences, normalised
 from tests.stream_law import normed
 
@@ -451,3 +452,5 @@ def table(result: Result) -> str:
 
 if __name__ == "__main__":
     print(table(run(Path(sys.argv[1]))))
+    print(corpus_tool_loops.table(Path(sys.argv[1])))
+    print(import_module("tests.corpus_calls").table(Path(sys.argv[1])))

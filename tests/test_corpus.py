@@ -14,7 +14,14 @@ from typing import Any, Final
 import pytest
 
 from llmwire.filters.loops import LoopDetector
-from tests import corpus, sse_conformance
+from tests import (
+    corpus,
+    corpus_calls,
+    corpus_json_repair,
+    corpus_tool_loops,
+    corpus_tool_text,
+    sse_conformance,
+)
 from tests.sentences import anthropic, gemini, openai_chat, openai_responses
 
 FOLDER: Final = Path(__file__).resolve().parent.parent.parent / "shared" / "corpus"
@@ -133,3 +140,54 @@ def test_loops_are_found() -> None:
     assert sum(looping for _, looping, _ in rows) == 5
     assert len(rows) > 80
     assert [row for row in rows if row[2] == "suspect"] == []
+
+
+def test_recorded_calls_and_texts_are_what_was_asked_for() -> None:
+    """Nothing is touched but what is wrong; what was cut off is never repaired."""
+    rows = list(corpus_calls.rows(FOLDER))
+    valid = [row for row in rows if not row.status]
+    assert len(valid) > 1500 and all(row.unchanged for row in valid)
+    repaired = {row.id for row in rows if row.status == "repaired"}
+    assert repaired == set(corpus_calls.REPAIRED)
+    left = [row for row in rows if row.status and row.id not in repaired]
+    assert all(row.unchanged for row in left)
+    unfit = {row.id for row in left if row.status != "truncated" and not row.cut}
+    assert unfit == set(corpus_calls.UNFIT)
+    assert "calls anthropic valid" in corpus_calls.table(FOLDER)
+
+
+def test_tool_loops_are_found() -> None:
+    """With the thresholds of each source, and with ours; what differs is listed."""
+    rows = list(corpus_tool_loops.rows(FOLDER))
+    assert len(rows) >= 3
+    wrong = [
+        row.id
+        for row in rows
+        if not row.expected == row.with_its_policy == row.with_ours
+    ]
+    assert wrong == list(corpus_tool_loops.DISAGREE)
+    assert "3 of 3 with its thresholds, 3 with ours" in corpus_tool_loops.table(FOLDER)
+
+
+def test_json_repair() -> None:
+    """Each library's own cases apart; every disagreement has its reason."""
+    scores = corpus_json_repair.run(FOLDER)
+    known = {each["id"] for each in corpus_json_repair.records(FOLDER)}
+    told = [each for ids in corpus_json_repair.REASONS.values() for each in ids]
+    missed = {
+        each for score in scores.values() for each in (*score.refused, *score.other)
+    }
+    assert len(told) == len(set(told)) and set(told) == missed <= known
+    agreed = {source.split("/")[1]: s.agreed for source, s in scores.items()}
+    assert agreed["json_repair"] >= 69
+    assert agreed["jsonrepair"] >= 111
+    assert agreed["partial-json-parser"] >= 16
+    assert sum(len(score.other) for score in scores.values()) <= 20
+
+
+def test_calls_in_texts_are_found() -> None:
+    """Each source apart; what we read in another way has its reason."""
+    scores = corpus_tool_text.scores(FOLDER / "tool_text.jsonl")
+    failed = {each for score in scores.values() for each in score.failed}
+    assert failed == set(corpus_tool_text.OTHERWISE), corpus_tool_text.table(scores)
+    assert sum(score.tried for score in scores.values()) >= 297

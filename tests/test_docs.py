@@ -90,7 +90,9 @@ def test_calls_are_answered(code: str, root: str) -> None:
 @pytest.mark.parametrize("code", _examples("yaml"))
 def test_configuration_is_one(code: str, tmp_path: Path) -> None:
     file = tmp_path / "llmwire.yaml"
-    file.write_text(code)
+    for name in re.findall(r"/run/secrets/(\w+)", code):
+        (tmp_path / name).write_text("value-of-a-file")
+    file.write_text(code.replace("/run/secrets", str(tmp_path)))
     used = re.findall(r"\$\{(\w+)", code)
     environment = defaultdict(str, {name: f"value-of-{name}" for name in used})
     if set(yaml.safe_load(code)) & {"backends", "default_backend", "keys", "limits"}:

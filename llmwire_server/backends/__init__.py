@@ -15,6 +15,7 @@ from msgspec import Meta, Struct, field
 
 from llmwire.dialects import get
 from llmwire.http import Headers, HTTPRequest
+from llmwire_server.filtering.rules import FilterRules, ModelPattern
 from llmwire_server.upstream import UpstreamRequest
 
 __all__ = (
@@ -105,6 +106,9 @@ Feature: TypeAlias = Annotated[str, Meta(extra={"rule": "feature"})]
 """A key of `llmwire.FEATURES`."""
 
 
+HeaderName: TypeAlias = Annotated[str, Meta(extra={"rule": "header-name"})]
+
+
 class TLS(Struct, frozen=True, kw_only=True):
     """Whom a server is trusted by, and as whom it is called."""
 
@@ -134,6 +138,10 @@ class Backend(Struct, frozen=True, kw_only=True):
     api_key: Annotated[
         Secret | None, Meta(description="never shown; ${VARIABLE} reads another one")
     ] = None
+    api_key_file: Annotated[
+        str | None,
+        Meta(description="a file that holds the key; read again at every reload"),
+    ] = None
     models: Annotated[
         tuple[str, ...],
         Meta(description="models that calls without a backend's name find here"),
@@ -142,7 +150,7 @@ class Backend(Struct, frozen=True, kw_only=True):
         bool, Meta(description="ask it for its models when a client asks for a list")
     ] = True
     headers: Annotated[
-        Mapping[str, SecretText],
+        Mapping[HeaderName, SecretText],
         Meta(description="sent with every call, over all others; never shown"),
     ] = field(default_factory=dict)
     query: Annotated[
@@ -161,6 +169,13 @@ class Backend(Struct, frozen=True, kw_only=True):
         Meta(
             description="feature to error, warn, allow or emulate; before the general"
         ),
+    ] = field(default_factory=dict)
+    filters: Annotated[
+        FilterRules, Meta(description="filters of its answers; before the general")
+    ] = FilterRules()
+    model_filters: Annotated[
+        Mapping[ModelPattern, FilterRules],
+        Meta(description="for some models, by name or beginning and `*`; before both"),
     ] = field(default_factory=dict)
     proxy: Annotated[
         str | None,
@@ -266,6 +281,8 @@ def upstream_path(dialect: str, base: str, path: str) -> str:
     return base.rstrip("/") + path
 
 
+_SHORT: Final = 128
+_TARGETS: Final = 256
 _SIMULATED: Final = BaseURL("http", SIMULATOR, 80, "")
 
 
@@ -295,6 +312,8 @@ class Address:
             *(pair for pair in credential if pair[0] not in own),
             *own.items(),
         )
+        self._targets: dict[str, str] = {}
+        """Paths of calls that were met, and where they go."""
 
     def request(self, http: HTTPRequest, passed: Headers = ()) -> UpstreamRequest:
         """`http` addressed to the backend, with its credential and its own headers.
@@ -310,7 +329,7 @@ class Address:
             headers += tuple(pair for pair in passed if pair[0] not in said)
         if self._headers:
             own = self.secret_headers
-            kept = (pair for pair in headers if pair[0] not in own)
+            kept = [pair for pair in headers if pair[0] not in own]
             headers = (*kept, *self._headers)
         url = self._url
         return UpstreamRequest(
@@ -324,6 +343,14 @@ class Address:
         )
 
     def _target(self, path: str) -> str:
+        target = self._targets.get(path)
+        if target is None:
+            target = self._make_target(path)
+            if len(path) <= _SHORT and len(self._targets) < _TARGETS:
+                self._targets[path] = target
+        return target
+
+    def _make_target(self, path: str) -> str:
         if not self._simulated:
             path = upstream_path(self._dialect, self._url.path, path)
         if not self._query:

@@ -1,4 +1,4 @@
-"""The command line: `llmwire serve | translate | explain | config`.
+"""The command line: `llmwire serve | translate | explain | config | completion`.
 
 Knows arguments, standard streams and exit statuses: 0 done, 1 refused (the target
 cannot say it) or failed, 2 not readable (bad arguments, bad configuration, bad input).
@@ -13,7 +13,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from llmwire_server.cli import config, explain, serve, translate
+from llmwire_server.cli import completion, config, explain, serve, translate
 
 __all__ = ("main",)
 
@@ -62,4 +62,5 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in (serve, translate, explain, config):
         command.add_command(commands)
+    completion.add_command(commands, parser)
     return parser

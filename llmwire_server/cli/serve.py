@@ -112,4 +112,5 @@ def announcement(config: Config, place: str) -> str:
     names = ", ".join(
         f"{backend.name} ({backend.dialect})" for backend in config.backends.values()
     )
-    return f"{place}: {names}; default {config.default_backend}"
+    default = config.default_backend or next(iter(config.backends))
+    return f"{place}: {names}; default {default}"

@@ -30,8 +30,9 @@ from llmwire_server.config.settings import (
     shown_path,
 )
 from llmwire_server.config.tree import Config
+from llmwire_server.filtering.rules import FilterRules
 
-__all__ = ("KEY_LENGTH", "loopback", "warnings", "wrong")
+__all__ = ("KEY_LENGTH", "loopback", "problem_at", "warnings", "wrong")
 
 KEY_LENGTH = 16
 """Characters of the shortest client key that nobody is warned of."""
@@ -61,13 +62,11 @@ def wrong(config: Config, origins: Origins, names: Sequence[str]) -> list[Proble
     problems: list[Problem] = []
 
     def tell(path: Path, what: str) -> None:
-        own = origins.get(path, DEFAULT)
-        origin = own if own != DEFAULT else origins.get(path[:2], DEFAULT)
-        problems.append(Problem(f"{_place(path, origin)}: {what}", origin.line))
+        problems.append(problem_at(path, origins, what))
 
     chosen = config.default[0]
     instances = (name.startswith(f"{chosen}.") for name in names)
-    if chosen not in (*names, SIMULATOR) and not any(instances):
+    if chosen not in ("", *names, SIMULATOR) and not any(instances):
         near = suggestion(chosen, names)
         literal = origins.get(("default_backend",), DEFAULT).literal
         name = repr(chosen) if literal else "of that name"
@@ -82,6 +81,13 @@ def wrong(config: Config, origins: Origins, names: Sequence[str]) -> list[Proble
         for key, what in _tls_problems(backend.tls):
             tell(("backends", name, "tls", key), what)
     return problems
+
+
+def problem_at(path: Path, origins: Origins, what: str) -> Problem:
+    """What is wrong at a key, with its place."""
+    own = origins.get(path, DEFAULT)
+    origin = own if own != DEFAULT else origins.get(path[:2], DEFAULT)
+    return Problem(f"{_place(path, origin)}: {what}", origin.line)
 
 
 def _place(path: Path, origin: Origin) -> str:
@@ -131,12 +137,13 @@ def warnings(
         *_about_clients(config),
         *_about_limits(config),
         *_about_backends(config, origins),
+        *_about_filters(config),
         *_about_file(file, origins, config),
     ]
     for path in outdone:
         name, key = path.split(".", 1)[1].rsplit(".", 1)
         row = next(row for row in BUILT_IN if row.name == name)
-        variable = row.key_variable if key == "api_key" else row.url_variable
+        variable = row.url_variable if key == "base_url" else row.key_variable
         found.append(f"{path}: the environment's {variable} goes over the file")
     return found
 
@@ -154,7 +161,8 @@ def _about_clients(config: Config) -> Iterator[str]:
         )
     for at, key in enumerate(config.keys):
         if len(key.reveal()) < KEY_LENGTH:
-            yield f"keys[{at}]: shorter than {KEY_LENGTH} characters"
+            one = f"keys[{at}]" if config.keys_file is None else "keys: one"
+            yield f"{one}: shorter than {KEY_LENGTH} characters"
     if len(set(config.keys)) < len(config.keys):
         yield "keys: one stands there twice"
     upstream = {backend.api_key for backend in config.backends.values()}
@@ -192,6 +200,27 @@ def _about_address(path: str, backend: Backend) -> Iterator[str]:
         yield f"{path}.base_url: secrets go to {url.host} unencrypted, by http://"
     if backend.tls != TLS():
         yield f"{path}.tls: is not used, for its base_url is http://"
+
+
+def _about_filters(config: Config) -> Iterator[str]:
+    """Options of filters that nothing switches on or off."""
+    backends = config.backends.items()
+    levels = [
+        ("filters", config.filters),
+        *((f"backends.{name}.filters", each.filters) for name, each in backends),
+        *(
+            (f"backends.{name}.model_filters.{model}", rules)
+            for name, each in backends
+            for model, rules in each.model_filters.items()
+        ),
+    ]
+    for name in FilterRules.__struct_fields__:
+        records = [(path, getattr(rules, name)) for path, rules in levels]
+        if any(record.mode is not None for _, record in records):
+            continue
+        for path, record in records:
+            if record != type(record)():
+                yield f"{path}.{name}: has no effect, for no `mode` switches it on"
 
 
 def _about_file(file: str | None, origins: Origins, config: Config) -> Iterator[str]:

@@ -12,8 +12,9 @@ from typing import Any, Final
 from msgspec import Struct, structs
 
 from llmwire_server.backends import BUILT_IN, SIMULATOR, Backend
-from llmwire_server.config.checks import wrong
+from llmwire_server.config.checks import problem_at, wrong
 from llmwire_server.config.files import read_file
+from llmwire_server.config.key_files import with_key_files
 from llmwire_server.config.overrides import (
     FILE_VARIABLE,
     Flag,
@@ -27,6 +28,7 @@ from llmwire_server.config.settings import (
     ConfigError,
     Leaf,
     Origins,
+    Path,
     Problem,
     build,
     merge,
@@ -107,7 +109,11 @@ def load_all(
         line = f", line {origin.line}" if origin.line else ""
         text = f"{origin.name}{line}, {shown_path(path)}: is needed"
         problems.append(Problem(text, origin.line))
-    config = _completed(tree)
+
+    def tell(path: Path, what: str) -> None:
+        problems.append(problem_at(path, origins, what))
+
+    config = with_key_files(_completed(tree), origins, tell)
     problems += wrong(config, origins, names_of(settings, ("backends",)))
     if problems:
         raise ConfigError(problems)
@@ -132,13 +138,15 @@ def _built_in(settings: Branch) -> Branch:
 
 
 def _completed(config: Config) -> Config:
-    """With the embedded simulator where it is asked for, and a default backend."""
+    """With the embedded simulator where it is asked for, and a default backend whose
+    name is whole."""
     backends = dict(config.backends)
     asked = config.default_backend.partition(":")[0] == SIMULATOR
     if not backends or asked or config.simulator.rules:
         backends[SIMULATOR] = Backend(name=SIMULATOR, dialect="openai-chat")
     name, _, model = config.default_backend.partition(":")
-    name = name or next(iter(backends))
+    if model and not name:
+        name = next(iter(backends))
     return structs.replace(
         config,
         backends=backends,
@@ -149,7 +157,8 @@ def _completed(config: Config) -> Config:
 def _outdone(said: Branch, vendors: Branch) -> list[str]:
     found = []
     for name in names_of(vendors, ("backends",)):
+        own = names_of(said, ("backends", name))
         for key in names_of(vendors, ("backends", name)):
-            if key in names_of(said, ("backends", name)):
-                found.append(f"backends.{name}.{key}")
+            ways = ("api_key", "api_key_file") if key == "api_key" else (key,)
+            found += [f"backends.{name}.{way}" for way in ways if way in own]
     return found

@@ -15,6 +15,8 @@ from msgspec import Struct
 
 from llmwire import FEATURES
 from llmwire.dialects import dialects
+from llmwire.filters.leaked_calls import CALL_FORMATS
+from llmwire.filters.think import THINK_TAGS
 from llmwire.profiles import PROFILES
 from llmwire_server.backends import SIMULATOR, parse_base_url
 
@@ -22,6 +24,7 @@ __all__ = ("RULES", "Rule", "suggestion")
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*\Z")
 _HEADER: Final = re.compile(r"[A-Za-z0-9!#$%&'+.^_`|~-]*\*?\Z")
+_TOKEN: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+\Z")
 _PROXIES: Final = ("http", "https", "socks5", "socks5h")
 
 
@@ -94,20 +97,35 @@ def _header_pattern(text: str) -> None:
         raise ValueError("expected a header's name, or its beginning and `*`")
 
 
+def _header_name(text: str) -> None:
+    """RFC 9110, 5.6.2."""
+    if not _TOKEN.match(text):
+        raise ValueError("expected a header's name: letters, digits and `-`")
+
+
+def _model_pattern(text: str) -> None:
+    if not text or "*" in text[:-1]:
+        raise ValueError("expected a model's name, or its beginning and `*`")
+
+
 RULES: Final[Mapping[str, Rule]] = {
     "backend-name": Rule(
         check=_backend_name,
         pattern=rf"^(?!{SIMULATOR}$)[A-Za-z0-9][A-Za-z0-9_.-]*$",
     ),
     "base-url": Rule(check=_base_url, pattern="^https?://[^?#@]+$"),
+    "call-format": Rule(known=lambda: CALL_FORMATS),
     "dialect": Rule(known=dialects),
     "feature": Rule(known=lambda: FEATURES),
+    "header-name": Rule(check=_header_name, pattern="^[A-Za-z0-9!#$%&'*+.^_`|~-]+$"),
     "header-pattern": Rule(
         check=_header_pattern, pattern="^[A-Za-z0-9!#$%&'+.^_`|~-]*\\*?$"
     ),
+    "model-pattern": Rule(check=_model_pattern, pattern=r"^[^*]*[^*]$|^[^*]*\*$"),
     "origin": Rule(check=_origin),
     "profile": Rule(known=lambda: PROFILES),
     "proxy": Rule(check=_proxy, pattern="^(https?|socks5h?)://"),
     "regex": Rule(check=_regex),
+    "think-tag": Rule(known=lambda: THINK_TAGS),
 }
 """By the name that annotations of the tree use."""

@@ -39,9 +39,9 @@ Path: TypeAlias = tuple[str, ...]
 class Origin(Struct, frozen=True):
     """Where a value comes from."""
 
-    kind: Literal["default", "file", "environment", "flag"]
+    kind: Literal["default", "file", "environment", "flag", "key file"]
     name: str = ""
-    """The file, the variable or the flag."""
+    """The file, the variable, the flag, or the file of keys."""
     line: int = 0
     """Of the file, from 1."""
     literal: bool = True

@@ -18,6 +18,7 @@ from llmwire_server.backends import (
     LossRule,
     Secret,
 )
+from llmwire_server.filtering.rules import FilterRules
 
 __all__ = (
     "CORS",
@@ -203,6 +204,9 @@ class SimulatorRule(Struct, frozen=True, kw_only=True):
         tuple[str, ...],
         Meta(description="tools to call, all at once, with arguments that fit"),
     ] = ()
+    arguments: Annotated[
+        str | None, Meta(description="of every call, instead; JSON or not")
+    ] = None
     error: Annotated[
         Annotated[int, Meta(ge=400, le=599)] | None,
         Meta(description="HTTP status to fail with"),
@@ -235,12 +239,20 @@ class Config(Struct, frozen=True, kw_only=True):
         tuple[Secret, ...],
         Meta(description="of clients; with none, only this machine may call"),
     ] = ()
+    keys_file: Annotated[
+        str | None,
+        Meta(description="a file with more of them, one to a line; read at every load"),
+    ] = None
     backends: Annotated[
         Mapping[BackendName, Backend],
         Meta(description="servers, by a name of your choice"),
     ] = field(default_factory=dict)
     default_backend: Annotated[
-        str, Meta(description="NAME or NAME:MODEL, for models that name no backend")
+        str,
+        Meta(
+            description="NAME or NAME:MODEL, for models that name no backend; else the "
+            "first backend"
+        ),
     ] = ""
     models: Models = Models()
     limits: RequestLimits = RequestLimits()
@@ -248,6 +260,9 @@ class Config(Struct, frozen=True, kw_only=True):
     connections: ConnectionLimits = ConnectionLimits()
     cors: CORS = CORS()
     headers: HeaderRules = HeaderRules()
+    filters: Annotated[
+        FilterRules, Meta(description="filters of answers, for all backends")
+    ] = FilterRules()
     losses: Losses = Losses()
     log: Log = Log()
     simulator: Simulator = Simulator()
@@ -259,6 +274,7 @@ class Config(Struct, frozen=True, kw_only=True):
 
     @property
     def default(self) -> tuple[str, str | None]:
-        """The default backend, and the model that the configuration names for it."""
+        """The default backend (`""`: none is named, it is the first), and the model
+        that the configuration names for it."""
         name, _, model = self.default_backend.partition(":")
         return name, model or None

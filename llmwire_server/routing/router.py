@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final, Literal, TypeAlias
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from llmwire import APIError, Request
 from llmwire_server.backends import BUILT_IN, SIMULATOR, Backend
@@ -99,7 +100,9 @@ class Router:
 
     Args:
         backends: By name; a name with a dot in it is an instance of what stands before.
-        default_backend: For models that nobody lists; "": the first backend.
+        default_backend: For models that nobody lists; "": the first backend, or,
+            where that is a built-in one, the vendor's other one for clients that
+            speak its dialect.
         default_model: Under which name such models go there; None: under their own.
         bare: What is done about models that name no backend.
     """
@@ -117,8 +120,10 @@ class Router:
             for name in _names_of_families(key)
         }
         self._default = self._families.get(default_backend, ())
+        self._twins: Mapping[str, tuple[Backend, ...]] = {}
         if not default_backend:
             self._default = tuple(backends.values())[:1]
+            self._twins = _twins(self._default, backends)
         self._default_model = default_model
         self._bare = bare
         self._listed = _by_model(backends.values())
@@ -142,7 +147,8 @@ class Router:
 
         Args:
             model: As the client named it; None: it named none.
-            dialect: Of the client: a vendor with two dialects is asked in that one.
+            dialect: Of the client: a vendor with two dialects is asked in that one,
+                unless the configuration names the default.
 
         Raises:
             RoutingError: It names a backend that there is not, parameters that there
@@ -211,7 +217,8 @@ class Router:
         if not self._default:
             message = "no backend is configured for models that name none"
             raise _not_found(message)
-        return self._default, self._default_model or model, "default"
+        default = self._twins.get(dialect, self._default)
+        return default, self._default_model or model, "default"
 
     def _of_vendor(self, vendor: str, model: str, dialect: str) -> tuple[Backend, ...]:
         """Backends for `vendor/model`: the vendor's own, else whoever lists `model`."""
@@ -263,6 +270,38 @@ class Router:
         has none."""
         name = backend.name.rpartition(".")[0] or backend.name
         return name if len(self._families[name]) > 1 else backend.name
+
+
+def _twins(
+    default: tuple[Backend, ...], backends: Mapping[str, Backend]
+) -> dict[str, tuple[Backend, ...]]:
+    """The built-in backends of the default's vendor, by the dialects they speak.
+
+    Only those of which the configuration says the same: a base URL of one of them
+    alone leads to another server.
+    """
+    rows = {row.name: row for row in BUILT_IN}
+    twins: dict[str, tuple[Backend, ...]] = {}
+    for backend in default:
+        own = rows.get(backend.name)
+        for row in rows.values():
+            twin = backends.get(row.name)
+            if own is None or twin is None or row.key_variable != own.key_variable:
+                continue
+            if _as_one_of(backend, twin) == backend:
+                twins[twin.dialect] = (twin,)
+    return twins
+
+
+def _as_one_of(backend: Backend, twin: Backend) -> Backend:
+    """`twin` with what may differ as `backend` has it."""
+    return replace(
+        twin,
+        name=backend.name,
+        dialect=backend.dialect,
+        models=backend.models,
+        discover=backend.discover,
+    )
 
 
 def _names_of_families(key: str) -> Iterable[str]:

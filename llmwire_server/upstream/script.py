@@ -104,7 +104,7 @@ def _of_rule(request: Request, rule: SimulatorRule, pace: float) -> Script:
         parts.append(TextPart(rule.text))
     tools = {tool.name: tool for tool in request.tools}
     named = [tools.get(name, Tool(name=name)) for name in rule.calls]
-    parts += _calls(request, named)
+    parts += _calls(request, named, rule.arguments)
     return Script(
         answer=_response(request, parts),
         pace=pace if rule.pace is None else rule.pace,
@@ -188,13 +188,17 @@ def _called_tools(request: Request, text: str) -> list[Tool]:
     return []
 
 
-def _calls(request: Request, tools: Iterable[Tool]) -> list[Part]:
+def _calls(
+    request: Request, tools: Iterable[Tool], said: str | None = None
+) -> list[Part]:
+    """Calls of `tools`, with the arguments that are `said`, else with such as fit."""
     calls: list[Part] = []
     turn = len(request.messages)
     for at, tool in enumerate(tools):
         schema = _decoded(tool.schema)
         custom = tool.kind == "custom"
         arguments = "free text" if custom else json.dumps(example(schema))
+        arguments = arguments if said is None else said
         calls.append(
             ToolCallPart(
                 call_id=f"call_{turn}_{at}",

@@ -252,8 +252,8 @@ class Responses(_OpenAI):
         answer = Answer(
             text=found.output_text,
             stop=found.status,
-            input=found.usage.input_tokens,
-            output=found.usage.output_tokens,
+            input=found.usage.input_tokens if found.usage else 0,
+            output=found.usage.output_tokens if found.usage else 0,
             turn=[item.to_dict() for item in found.output],
         )
         for item in found.output:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import http.client
 import io
-import json
 import math
 import socket
 import sys
@@ -24,11 +23,13 @@ from llmwire_server.backends import Backend
 from llmwire_server.config import Config
 from llmwire_server.config.tree import TimeLimits
 from llmwire_server.upstream import Timeouts
+from llmwire_server.upstream.ledger import PoolLimits
 from llmwire_server.upstream.pool import Pool
 from tests.server.live import Live, Loop, serve_app, until
+from tests.server.seen import ARRAY, CLIENTS, Seen, body, path, read, see
 from tests.server.stage import DIALECTS, ERRORS, PLAYS, TEXT, Stage, stage
 
-__all__ = ("FAULTS", "Fault", "Proxies", "Seen", "body", "path", "proxies", "see")
+__all__ = ("FAULTS", "Fault", "Proxies", "proxies")
 
 SHORT = 0.05
 """Seconds of a limit that is meant to be hit."""
@@ -118,119 +119,6 @@ FAULTS = (
 )
 
 
-class Seen(Struct, kw_only=True):
-    """What a client saw."""
-
-    status: int
-    headers: dict[str, str]
-    body: bytes
-    complete: bool
-    """The body had a proper end, as far as HTTP is concerned."""
-    stream: bool
-    """It came as a stream."""
-    dialect: str
-
-    @property
-    def objects(self) -> list[Any]:
-        """The JSON of a body, or of every frame of a stream."""
-        if not self.stream:
-            return [json.loads(self.body)]
-        lines = self.body.split(b"\n")
-        datas = [line[6:] for line in lines if line.startswith(b"data: ")]
-        return [json.loads(data) for data in datas if data != b"[DONE]"]
-
-    @property
-    def error(self) -> tuple[str, str] | None:
-        """The dialect's word for the error, and its message."""
-        found = [one for one in map(self._error_of, self.objects) if one is not None]
-        assert len(found) < 2
-        return found[0] if found else None
-
-    def _error_of(self, value: Any) -> tuple[str, str] | None:
-        responses = self.dialect == "openai-responses" and self.stream
-        if responses and value["type"] == "error":
-            return value["code"], value["message"]
-        if responses:
-            value = value.get("response") or {}
-        error = value.get("error")
-        if error is None:
-            return None
-        if self.dialect == "anthropic":
-            assert value["type"] == "error"
-        elif self.dialect == "gemini":
-            assert error["code"] >= 400
-        word = {"gemini": "status", "openai-responses": "code" if responses else "type"}
-        return error[word.get(self.dialect, "type")], error["message"]
-
-    @property
-    def text_begun(self) -> bool:
-        return TEXT.encode() in self.body
-
-    @property
-    def stopped(self) -> bool:
-        """It says that the answer is complete."""
-        ends = {
-            "openai-chat": (b'"finish_reason":"', b"[DONE]"),
-            "openai-responses": (b"response.completed",),
-            "anthropic": (b"message_stop", b'"stop_reason":"'),
-            "gemini": (b'"finishReason"',),
-        }
-        return any(end in self.body for end in ends[self.dialect])
-
-
-def path(dialect: str, model: str, stream: bool) -> str:
-    """Where a client of `dialect` asks."""
-    verb = "streamGenerateContent?alt=sse" if stream else "generateContent"
-    return {
-        "openai-chat": "/v1/chat/completions",
-        "openai-responses": "/v1/responses",
-        "anthropic": "/v1/messages",
-        "gemini": f"/v1beta/models/{model}:{verb}",
-    }[dialect]
-
-
-def body(dialect: str, model: str, stream: bool, text: str = "Hi") -> bytes:
-    """What it asks."""
-    turn = [{"role": "user", "content": text}]
-    asked: dict[str, Any] = {"model": model, "stream": stream}
-    if dialect == "openai-responses":
-        asked["input"] = text
-    elif dialect == "gemini":
-        asked = {"contents": [{"role": "user", "parts": [{"text": text}]}]}
-    else:
-        asked |= {"messages": turn, "max_tokens": 99}
-    return json.dumps(asked).encode()
-
-
-def see(root: str, dialect: str, model: str, stream: bool) -> Seen:
-    """One call by a client that knows nothing but HTTP."""
-    connection = http.client.HTTPConnection(root.removeprefix("http://"), timeout=30)
-    with contextlib.closing(connection):
-        asked = body(dialect, model, stream)
-        connection.request("POST", path(dialect, model, stream), asked)
-        reply = connection.getresponse()
-        return read(reply, dialect)
-
-
-def read(reply: http.client.HTTPResponse, dialect: str) -> Seen:
-    """The rest of an answer."""
-    try:
-        data, complete = reply.read(), True
-    except http.client.IncompleteRead as cut:
-        data, complete = cut.partial, False
-    except ConnectionError:
-        data, complete = b"", False
-    headers = {name.lower(): value for name, value in reply.getheaders()}
-    return Seen(
-        status=reply.status,
-        headers=headers,
-        body=data,
-        complete=complete,
-        stream=headers["content-type"].startswith("text/event-stream"),
-        dialect=dialect,
-    )
-
-
 class Proxy:
     """One application with its pool, served."""
 
@@ -264,16 +152,24 @@ class Proxies:
         return self._made[times]
 
     @contextlib.contextmanager
-    def serve(self, times: TimeLimits = PATIENT, **how: Any) -> Iterator[Proxy]:
+    def serve(
+        self,
+        times: TimeLimits = PATIENT,
+        limits: PoolLimits | None = None,
+        **how: Any,
+    ) -> Iterator[Proxy]:
         """A proxy of one's own."""
 
         def seconds(limit: float) -> float:
             return limit or math.inf
 
         pool = Pool(
+            limits=limits,
             timeouts=Timeouts(
-                first_byte=seconds(times.first_byte), idle_read=seconds(times.idle)
-            )
+                pool=seconds(times.pool),
+                first_byte=seconds(times.first_byte),
+                idle_read=seconds(times.idle),
+            ),
         )
         config = Config(
             backends=self._backends(), default_backend="well-anthropic", timeouts=times
@@ -285,13 +181,13 @@ class Proxies:
     def _backends(self) -> dict[str, Backend]:
         faults = {*PLAYS, "refused", "tls", "no-tls"}
         return {
-            f"{fault}-{dialect}": Backend(
-                name=f"{fault}-{dialect}",
-                dialect=dialect,
-                base_url=self.stage.url(fault),
+            f"{fault}-{server}": Backend(
+                name=f"{fault}-{server}",
+                dialect=server.removesuffix("-array"),
+                base_url=self.stage.url(fault) + ("/array" if server == ARRAY else ""),
             )
             for fault in faults
-            for dialect in DIALECTS
+            for server in (*DIALECTS, ARRAY)
         }
 
     def close(self) -> None:
@@ -468,6 +364,7 @@ _SIGNS: Final = {
     "anthropic": b"event: ping\n",
     # The head, and a chunk with a line's end in it.
     "gemini": b"\r\n\r\n2\r\n\r\n\r\n",
+    ARRAY: b"\r\n\r\n1\r\n\n\r\n",
 }
 """Signs of life, where they are no comments."""
 
@@ -483,6 +380,38 @@ def _waited(made: Proxies, model: str, dialect: str, stream: bool) -> Seen:
     return seen
 
 
+def crowded(made: Proxies, up: str, dialect: str, stream: bool) -> Seen:
+    """As many calls wait for a connection as may, and one more comes."""
+    limits = PoolLimits(total=1, per_origin=1, waiting=1)
+    model = f"stalled-{up}:m"
+    with made.serve(TimeLimits(keepalive=0, pool=0), limits) as proxy:
+        busy = Conversation(made, proxy, dialect, stream, model)
+        assert made.stage.waiting.wait(10)
+        patient = Conversation(made, proxy, dialect, stream, model)
+        until(lambda: proxy.pool.counts.waiting == 1)
+        seen = see(proxy.root, dialect, model, stream)
+        patient.leave()
+        until(lambda: proxy.pool.counts.waiting == 0)
+        busy.leave()
+        assert made.stage.closed.wait(10)
+        proxy.settle()
+    return seen
+
+
+def outwaited(made: Proxies, up: str, dialect: str, stream: bool) -> Seen:
+    """No connection comes free within `pool`."""
+    limits = PoolLimits(total=1, per_origin=1)
+    model = f"stalled-{up}:m"
+    with made.serve(TimeLimits(keepalive=0, pool=SHORT), limits) as proxy:
+        busy = Conversation(made, proxy, dialect, stream, model)
+        assert made.stage.waiting.wait(10)
+        seen = see(proxy.root, dialect, model, stream)
+        busy.leave()
+        assert made.stage.closed.wait(10)
+        proxy.settle()
+    return seen
+
+
 DEEDS: Final[dict[str, Callable[[Proxies, str, str, bool], Seen | None]]] = {
     "the client leaves before the first byte": left_before,
     "the client leaves after it": left_after,
@@ -490,6 +419,8 @@ DEEDS: Final[dict[str, Callable[[Proxies, str, str, bool], Seen | None]]] = {
     "the client takes nothing within `send`": stuck,
     "silence longer than `keepalive`, then an answer": waited,
     "silence longer than `keepalive`, then an error 500": waited_in_vain,
+    "`connections.waiting` calls wait, one more comes": crowded,
+    "no connection comes free within `pool`": outwaited,
     "the server stops, `shutdown` passes": stopped,
 }
 """Rows that need more than an upstream."""
@@ -507,14 +438,18 @@ def shown(seen: Seen | None) -> str:
     return f"{seen.status} {where}{word}"
 
 
+def other(client: str) -> str:
+    """An upstream that speaks another dialect than `client`."""
+    return DIALECTS[DIALECTS.index(client.removesuffix("-array")) - 1]
+
+
 def table(made: Proxies) -> Iterator[str]:
     """The table's lines; the upstream of each client speaks another dialect."""
-    ways = [
-        (DIALECTS[at - 1], dialect, stream)
-        for at, dialect in enumerate(DIALECTS)
-        for stream in (False, True)
+    ways = [(other(client), client, stream) for client, stream in CLIENTS]
+    heads = [
+        f"{name.replace('-array', ', array')}{', stream' if stream else ''}"
+        for _, name, stream in ways
     ]
-    heads = [f"{name}{', stream' if stream else ''}" for _, name, stream in ways]
     yield "| what happens | " + " | ".join(heads) + " |"
     yield "|---" * (len(heads) + 1) + "|"
     for fault in FAULTS:

@@ -1,8 +1,9 @@
 """An upstream that misbehaves, over real sockets, in a thread of its own.
 
 One server plays every fault: the first segment of the path says which (`PLAYS`), the
-rest of it which dialect is spoken. Nothing is timed: what stalls does so until its
-connection is closed, or until `Stage.go` is set.
+rest of it which dialect is spoken, and `/array/` that Gemini's streams come as JSON
+arrays, as servers give them that know no `alt=sse`. Nothing is timed: what stalls does
+so until its connection is closed, or until `Stage.go` is set.
 """
 
 from __future__ import annotations
@@ -52,12 +53,19 @@ class Asked(Struct):
 
     dialect: str
     stream: bool
+    array: bool = False
+    """A stream comes as a JSON array."""
+
+    def encoder(self) -> StreamEncoder:
+        """Of a stream."""
+        framing = "json-array" if self.array else "sse"
+        return StreamEncoder(self.dialect, framing=framing, created=1.0, id="stage")
 
     @property
     def frames(self) -> list[bytes]:
         """Of a stream: the message's beginning, its text, its end."""
         events = unfold(_response())
-        encoder = StreamEncoder(self.dialect, created=1.0, id="stage")
+        encoder = self.encoder()
         frames = [encoder.send(event) for event in events]
         at = next(i for i, frame in enumerate(frames) if TEXT.encode() in frame) + 1
         return [frames[0], b"".join(frames[1:at]), b"".join(frames[at:])]
@@ -77,7 +85,7 @@ class Asked(Struct):
     def error_frame(self, kind: ErrorKind, status: int) -> bytes:
         """An error inside a stream."""
         wrong = APIError(kind=kind, message="the stage broke", status=status)
-        encoder = StreamEncoder(self.dialect, created=1.0, id="stage")
+        encoder = self.encoder()
         for event in unfold(_response())[:3]:
             encoder.send(event)
         return encoder.send(StreamError(wrong))
@@ -120,7 +128,8 @@ class Peer:
             name for mark, name in _MARKS.items() if mark.lower() in path.split("?")[0]
         )
         stream = "stream" in path or bool(json.loads(body).get("stream"))
-        return path.split("/")[1], Asked(dialect, stream)
+        fault, first_step = path.split("/")[1:3]
+        return fault, Asked(dialect, stream, stream and first_step == "array")
 
     async def send(self, data: bytes) -> None:
         self._writer.write(data)
@@ -128,7 +137,8 @@ class Peer:
 
     async def begin(self, asked: Asked, *chunks: bytes) -> None:
         """A head, and the first chunks of a body, at once."""
-        kind = "text/event-stream" if asked.stream else "application/json"
+        sse = asked.stream and not asked.array
+        kind = "text/event-stream" if sse else "application/json"
         head = f"HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\n"
         data = f"{head}transfer-encoding: chunked\r\n\r\n".encode()
         await self.send(data + b"".join(map(_chunk, chunks)))
@@ -243,7 +253,8 @@ async def ended_in_frame(asked: Asked, peer: Peer) -> None:
 @_play
 async def ended_between_frames(asked: Asked, peer: Peer) -> None:
     first, text, _ = asked.frames
-    await peer.begin(asked, *([first, text] if asked.stream else [b""]))
+    shut = b"]" if asked.array else b""
+    await peer.begin(asked, *([first, text, shut] if asked.stream else [b""]))
     await peer.end()
 
 
@@ -274,7 +285,9 @@ async def html_502(asked: Asked, peer: Peer) -> None:
 async def error_in_200(asked: Asked, peer: Peer) -> None:
     head, _, body = asked.error("rate_limit", 429).partition(b"\r\n\r\n")
     if asked.stream:
-        await peer.begin(asked, asked.error_frame("rate_limit", 429))
+        frame = asked.error_frame("rate_limit", 429)
+        alone = b"[" + frame.lstrip(b",\r\n") if asked.array else frame
+        await peer.begin(asked, alone)
         await peer.end()
     else:
         await peer.send(head.replace(b"429 X", b"200 OK") + b"\r\n\r\n" + body)
@@ -333,7 +346,7 @@ async def half_then_rest(asked: Asked, peer: Peer) -> None:
 @_play
 async def flood(asked: Asked, peer: Peer) -> None:
     """More than all buffers on the way hold, counted as it is taken."""
-    encoder = StreamEncoder(asked.dialect, created=1.0, id="stage")
+    encoder = asked.encoder()
     first, second, _, *last = unfold(_response())
     piece = TextDelta(0, "x" * 32_000)
     await peer.begin(asked, encoder.send(first) + encoder.send(second))

@@ -10,6 +10,7 @@ import pytest
 from llmwire_server.backends import SIMULATOR
 from llmwire_server.config import Config, ConfigError, Flag, load, load_all
 from llmwire_server.config.tree import SimulatorRule
+from llmwire_server.routing import Router
 
 FULL = """
 backends:
@@ -49,7 +50,7 @@ def _load(written: Path, text: str, **environment: str) -> Config:
 def test_nothing_at_all_is_the_simulator() -> None:
     config = load(environment={})
     assert list(config.backends) == [SIMULATOR]
-    assert config.default_backend == SIMULATOR
+    assert config.default == ("", None)
     assert config.simulated
 
 
@@ -67,7 +68,7 @@ def test_keys_make_backends() -> None:
     assert key is not None
     assert key.reveal() == "sk-1"
     assert config.backends["gemini"].base_url == "http://127.0.0.1:1"
-    assert config.default == ("openai", None)
+    assert config.default == ("", None)
     assert not config.simulated
 
 
@@ -134,7 +135,10 @@ def test_the_first_backend_of_the_file_is_the_default(written: Path) -> None:
         LLMWIRE_BACKENDS__A__BASE_URL="http://a",
     )
     assert list(config.backends) == ["mine", "openai", "openai-responses", "a"]
-    assert config.default_backend == "mine"
+    assert config.default == ("", None)
+    assert Router(config.backends, *config.default).route("m").backends == (
+        config.backends["mine"],
+    )
 
 
 def test_the_environment_beats_the_file_for_built_in_backends(written: Path) -> None:
@@ -189,6 +193,8 @@ def test_empty_files_and_sections_are_no_mistake(written: Path) -> None:
 def test_the_simulator_may_be_chosen_beside_others(written: Path) -> None:
     config = _load(written, "default_backend: simulator:m", OPENAI_API_KEY="k")
     assert config.default == (SIMULATOR, "m")
+    config = _load(written, "default_backend: ':m'", OPENAI_API_KEY="k")
+    assert config.default == ("openai", "m")
     assert "openai" in config.backends
 
 

@@ -66,6 +66,16 @@ OTHER = "o" * 16
             "keys: one stands there",
         ),
         ("cors: {origins: ['*']}", "cors.origins: `*` lets every web page"),
+        ("filters: {loops: {at: suspect}}", "filters.loops: has no effect, for no"),
+        (
+            f"backends: {{b: {{{BACKEND}, filters: {{think: {{retroactive: 9}}}}}}}}",
+            "backends.b.filters.think: has no effect",
+        ),
+        (
+            f"backends: {{b: {{{BACKEND}, model_filters: {{m*: {{leaked_calls: "
+            "{reasoning: no}}}}}",
+            "backends.b.model_filters.m*.leaked_calls: has no effect",
+        ),
         ("connections: {total: 1}", "connections.per_origin: more than"),
         ("timeouts: {total: 1}", "timeouts.total: shorter than"),
         (
@@ -104,6 +114,9 @@ def test_warnings(written: Path, text: str, warning: str) -> None:
         f"backends: {{a: {{{BACKEND}, api_key: k, models: [m]}}}}",
         "backends: {a: {dialect: gemini, base_url: 'http://127.0.0.1', api_key: k}}",
         "backends: {a: {dialect: gemini, base_url: 'http://x'}}",
+        "filters: {loops: {at: suspect, mode: cut}}",
+        "filters: {loops: {at: suspect}, think: {mode: off, retroactive: 9}}\n"
+        f"backends: {{b: {{{BACKEND}, filters: {{loops: {{mode: report}}}}}}}}",
     ],
 )
 def test_no_warnings(written: Path, text: str) -> None:

@@ -24,6 +24,7 @@ from llmwire_server.explain import (
     render,
     to_json,
 )
+from llmwire_server.filtering.rules import FilterRules, LoopRules, VirtualToolRules
 from llmwire_server.routing import Parameters
 from llmwire_server.upstream.memory import MemoryTransport
 from tests.server.test_call import _World
@@ -260,3 +261,45 @@ async def test_what_is_explained_is_what_is_sent(model: str) -> None:
     assert bytes(sent.body) == request.body
     assert sent.url.endswith(request.target)
     assert [name for name, _ in sent.headers] == [name for name, _ in request.headers]
+
+
+FILTERED = Config(
+    backends={
+        "local": Backend(
+            name="local",
+            dialect="openai-chat",
+            base_url="http://one.example",
+            filters=FilterRules(virtual_tools=VirtualToolRules(mode="cline")),
+            model_filters={
+                "big*": FilterRules(virtual_tools=VirtualToolRules(mode="off"))
+            },
+        )
+    },
+    filters=FilterRules(loops=LoopRules(mode="cut")),
+)
+TOOLS = [{"type": "function", "function": {"name": "list_files"}}]
+
+
+def test_filters_that_are_on_are_told() -> None:
+    it = _explained(model="m", tools=TOOLS, config=FILTERED)
+    assert it.filters == ("virtual_tools: cline", "loops: cut")
+    assert "\nfilters  virtual_tools: cline, loops: cut\n" in render(it)
+    assert it.upstream is not None
+    assert b"list_files" in bytes(it.upstream.body)
+    assert b'"tools"' not in bytes(it.upstream.body)
+    assert ("filter.virtual_tools", "tools[0]") in {
+        (loss.feature, loss.path) for loss in it.losses
+    }
+    it = _explained(model="big-1", tools=TOOLS, config=FILTERED)
+    assert it.filters == ("loops: cut",)
+    assert it.losses == ()
+    assert "filters  " not in render(_explained(model="m"))
+
+
+def test_what_a_filter_cannot_say_is_a_refusal() -> None:
+    tools = [{"type": "function", "function": {"name": "a b<c>"}}]
+    it = _explained(model="m", tools=tools, config=FILTERED)
+    assert it.refusal is not None
+    assert it.refusal.loss is not None
+    assert it.refusal.loss.feature == "filter.virtual_tools"
+    assert it.upstream is None

@@ -16,14 +16,12 @@ from tests.server.faults import (
     Conversation,
     Fault,
     Proxies,
-    Seen,
-    body,
-    path,
+    other,
     played,
     proxies,
-    see,
 )
 from tests.server.live import Loop, until
+from tests.server.seen import ARRAY, CLIENTS, Seen, body, path, see
 from tests.server.stage import DIALECTS, TEXT, open_files
 
 LOOPS: tuple[Loop, ...] = ("asyncio", "uvloop")
@@ -59,7 +57,18 @@ WORDS = {
     ),
 }
 """The dialects' words for each kind of error, in the order of `DIALECTS`."""
-CELLS = list(itertools.product(DIALECTS, (False, True)))
+CELLS = list(CLIENTS)
+WAYS = [
+    *(
+        (dialect, stream, up)
+        for dialect, stream in itertools.product(DIALECTS, (False, True))
+        for up in (dialect, other(dialect))
+    ),
+    *((ARRAY, True, up) for up in (ARRAY, "gemini", "openai-responses")),
+    ("gemini", True, ARRAY),
+    ("anthropic", True, ARRAY),
+]
+"""Clients, and the servers behind: the same dialect, another, arrays from and to."""
 
 
 @pytest.fixture(scope="module", params=LOOPS)
@@ -69,7 +78,7 @@ def made(request: pytest.FixtureRequest) -> Iterator[Proxies]:
 
 
 def _word(kind: str, dialect: str) -> str:
-    return WORDS[kind][DIALECTS.index(dialect)]
+    return WORDS[kind][DIALECTS.index(dialect.removesuffix("-array"))]
 
 
 def _is_status(seen: Seen, status: int, kind: str, dialect: str) -> None:
@@ -83,7 +92,7 @@ def _is_status(seen: Seen, status: int, kind: str, dialect: str) -> None:
     assert seen.error is not None
     assert seen.error[0] == _word(kind, dialect)
     assert seen.error[1]
-    if dialect == "gemini":
+    if dialect in ("gemini", ARRAY):
         assert json.loads(seen.body)["error"]["code"] == status
 
 
@@ -99,16 +108,14 @@ def _is_broken(seen: Seen, kind: str, dialect: str) -> None:
     else:
         assert word == _word(kind, dialect)
     assert seen._error_of(seen.objects[-1]) == seen.error
+    assert seen.array is (dialect == ARRAY)
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
-@pytest.mark.parametrize(("dialect", "stream"), CELLS)
-@pytest.mark.parametrize("passing", [True, False], ids=["same", "other"])
+@pytest.mark.parametrize(("dialect", "stream", "up"), WAYS)
 def test_faults(
-    made: Proxies, fault: Fault, dialect: str, stream: bool, passing: bool
+    made: Proxies, fault: Fault, dialect: str, stream: bool, up: str
 ) -> None:
-    at = DIALECTS.index(dialect)
-    up = dialect if passing else DIALECTS[at - 1]
     proxy = made.of(fault.times)
     files, idle = open_files(), proxy.pool.counts.idle
     seen = played(made, fault, up, dialect, stream)
@@ -129,7 +136,7 @@ def _nothing_is_open(made: Proxies, fault: Fault, files: int | None, idle: int) 
     until(lambda: open_files() == files + grown)
 
 
-@pytest.mark.parametrize("up", DIALECTS)
+@pytest.mark.parametrize("up", [*DIALECTS, ARRAY])
 @pytest.mark.parametrize(("dialect", "stream"), CELLS)
 def test_a_good_answer_is_whole(
     made: Proxies, dialect: str, stream: bool, up: str
@@ -192,6 +199,18 @@ def test_a_shutdown_ends_what_runs(made: Proxies, dialect: str, stream: bool) ->
         assert seen.headers["retry-after"]
 
 
+@pytest.mark.parametrize("deed", [faults.crowded, faults.outwaited])
+@pytest.mark.parametrize(("dialect", "stream"), CELLS)
+def test_calls_that_find_no_connection_are_told_to_come_again(
+    made: Proxies, dialect: str, stream: bool, deed: object
+) -> None:
+    assert deed in DEEDS.values()
+    for up in (dialect, other(dialect)):
+        seen = deed(made, up, dialect, stream)  # type: ignore[operator]  # one of the deeds
+        _is_status(seen, 503, "overloaded", dialect)
+        assert not seen.text_begun
+
+
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_shutdown_waits_for_what_ends_in_time(made: Proxies, stream: bool) -> None:
     with made.serve() as proxy:
@@ -243,7 +262,7 @@ def test_no_call_begins_in_a_shutdown(dialect: str, stream: bool) -> None:
         assert seen.headers["retry-after"]
 
 
-@pytest.mark.parametrize("up", DIALECTS)
+@pytest.mark.parametrize("up", [*DIALECTS, ARRAY])
 @pytest.mark.parametrize(("dialect", "stream"), CELLS)
 def test_a_client_that_waits_sees_signs_of_life(
     made: Proxies, dialect: str, stream: bool, up: str
@@ -254,7 +273,7 @@ def test_a_client_that_waits_sees_signs_of_life(
     assert seen.stopped or not stream
 
 
-@pytest.mark.parametrize("up", DIALECTS)
+@pytest.mark.parametrize("up", [*DIALECTS, ARRAY])
 @pytest.mark.parametrize(("dialect", "stream"), CELLS)
 def test_an_error_after_signs_of_life_is_inside(
     made: Proxies, dialect: str, stream: bool, up: str
@@ -269,7 +288,7 @@ def test_an_error_after_signs_of_life_is_inside(
 def test_the_table_has_every_row_and_every_client(made: Proxies) -> None:
     lines = list(faults.table(made))
     assert len(lines) == 2 + len(FAULTS) + len(DEEDS)
-    assert {line.count("|") for line in lines} == {2 + 2 * len(DIALECTS)}
+    assert {line.count("|") for line in lines} == {2 + len(CLIENTS)}
     assert all("complete" not in line for line in lines[2 : 2 + len(FAULTS)])
 
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import tempfile
 from collections import Counter
 from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -12,6 +16,7 @@ from hypothesis import strategies as st
 from llmwire import Request
 from llmwire.requests import Sampling
 from llmwire_server.backends import SIMULATOR, Backend
+from llmwire_server.config import load
 from llmwire_server.routing import (
     Parameters,
     Rotation,
@@ -307,3 +312,67 @@ def test_the_simulator_is_a_backend_like_others() -> None:
     router = Router(backends, SIMULATOR)
     assert router.route("simulator:any").model == "any"
     assert router.route("any").why == "default"
+
+
+def _built_in(default: str = "", **said: Any) -> Router:
+    """What is made of a key in the environment and of what a file says besides."""
+    text = json.dumps({"backends": said, "default_backend": default})
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "llmwire.json"
+        file.write_text(text)
+        key = {"OPENAI_API_KEY": "k", "ANTHROPIC_API_KEY": "k"}
+        config = load(str(file), environment=key)
+    return Router(config.backends, *config.default)
+
+
+@pytest.mark.parametrize(
+    ("dialect", "backend"),
+    [
+        ("openai-chat", "openai"),
+        ("openai-responses", "openai-responses"),
+        ("anthropic", "openai"),
+        ("gemini", "openai"),
+        ("", "openai"),
+    ],
+)
+def test_a_default_that_nobody_named_is_asked_in_the_clients_dialect(
+    dialect: str, backend: str
+) -> None:
+    for model in ("gpt-4o", None):
+        decision = _built_in().route(model, dialect)
+        assert (_names(decision.backends), decision.why) == (backend, "default")
+        assert decision.model == model
+
+
+@pytest.mark.parametrize(
+    ("default", "said", "backend"),
+    [
+        ("openai", {}, "openai"),
+        ("openai:gpt-4o", {}, "openai"),
+        (":gpt-4o", {}, "openai"),
+        ("", {"openai": {"base_url": "http://127.0.0.1:1"}}, "openai"),
+        ("", {"openai": {"proxy": "http://127.0.0.1:1"}}, "openai"),
+        ("", {"openai": {"profile": "azure"}}, "openai"),
+        ("", {"openai": {"models": ["x"]}}, "openai-responses"),
+        ("", {"own": {"dialect": "openai-chat", "base_url": "http://x"}}, "own"),
+    ],
+)
+def test_what_is_named_or_is_another_place_is_what_it_is(
+    default: str, said: dict[str, Any], backend: str
+) -> None:
+    decision = _built_in(default, **said).route("gpt-4o", "openai-responses")
+    assert _names(decision.backends) == backend
+
+
+def test_the_twin_is_found_from_either_side() -> None:
+    said: dict[str, Any] = {"openai-responses": {}}
+    router = _built_in(**said)
+    assert _names(router.route("m", "openai-chat").backends) == "openai"
+    assert _names(router.route("m", "gemini").backends) == "openai-responses"
+    assert _names(router.route("openai:m", "openai-responses").backends) == "openai"
+
+
+def test_another_vendors_backend_is_no_twin_though_it_is_at_the_same_place() -> None:
+    place = {"base_url": "http://gateway"}
+    router = _built_in(openai=place, anthropic=place)
+    assert _names(router.route("m", "anthropic").backends) == "openai"

@@ -245,3 +245,11 @@ def test_rules_go_first() -> None:
     assert isinstance(quiet.answer, Response)
     assert (quiet.answer.choices[0].parts, quiet.pace) == ((), 1)
     assert isinstance(script_for(_said("other"), rules).answer, Response)
+
+
+def test_a_rule_may_say_the_arguments() -> None:
+    rule = SimulatorRule(match="", calls=("a", "b"), arguments='{"x":')
+    answer = script_for(_said("Hi"), (rule,)).answer
+    assert isinstance(answer, Response)
+    calls = answer.choices[0].parts
+    assert [getattr(call, "arguments", None) for call in calls] == ['{"x":', '{"x":']

@@ -1,0 +1,50 @@
+"""Memory that bodies took, given back to the system.
+
+The C library keeps what was freed, in the hope that it is wanted again: after a burst
+of large bodies a server would stay as large as it was at its height. glibc can be asked
+to give it back (`malloc_trim`), in a millisecond or two; elsewhere nothing is done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Final
+
+__all__ = ("Freeing", "find_trim")
+
+_WORTH: Final = 8 * 1024 * 1024
+"""Bytes of bodies after which asking is worth its time."""
+
+
+class Freeing:
+    """Asks for it when no call runs, after enough was carried."""
+
+    __slots__ = ("_carried",)
+
+    def __init__(self) -> None:
+        self._carried = 0
+
+    def carry(self, size: int) -> None:
+        """A body of `size` bytes was read."""
+        self._carried += size
+
+    def rest(self) -> None:
+        """No call runs now."""
+        if self._carried >= _WORTH:
+            self._carried = 0
+            trim = find_trim()
+            if trim is not None:
+                trim()
+
+
+@cache
+def find_trim() -> Callable[[], object] | None:
+    """What gives freed memory back to the system; None where there is nothing."""
+    try:
+        import ctypes
+
+        trim = ctypes.CDLL(None).malloc_trim
+    except (ImportError, OSError, TypeError, AttributeError):
+        return None
+    return lambda: trim(0)

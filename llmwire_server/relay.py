@@ -20,13 +20,13 @@ Rules:
 5. An answer that cannot be brought to its end (`total`, a shutdown, any failure) ends
    with an error in the client's form. It never looks complete.
 
-Theory of operation: the call's own task pumps. Beside it there are one timer and, where
+Theory of operation: the call's own task pumps. Beside it there are `Watch` and, where
 the server does not tell by itself (`Leaving`), one task that waits for the client to
-leave. All that a chunk costs is two looks at the
-clock; the timer finds out, when it is due, whether anything really is, and otherwise
-moves on. What must end the call from outside (`_Pump.end`, `_Pump.leave`) cancels the
-call's task and leaves word why. It is asyncio's own cancellation: the server runs on
-no other loop, and a task group costs eight times as much.
+leave. All that a chunk costs is two looks at the clock; `look` finds out, when its time
+has come, whether anything really is due, and otherwise moves on. What must end the call
+from outside (`_Pump.end`, `_Pump.leave`) cancels the call's task and leaves word why.
+It is asyncio's own cancellation: the server runs on no other loop, and a task group
+costs eight times as much.
 """
 
 from __future__ import annotations
@@ -50,6 +50,7 @@ from llmwire_server.upstream import (
     UpstreamRequest,
     UpstreamResponse,
 )
+from llmwire_server.watching import watch
 
 __all__ = (
     "ClientStalled",
@@ -271,8 +272,10 @@ class _Pump:
         self._patience = _limit(times.send)
         self._total = times.total
         self._last = now + _limit(times.total)
-        self._timer: asyncio.TimerHandle | None = None
-        self._set_timer(now)
+        self.due = self._next_due(now)
+        """When there may be something to do beside what comes."""
+        self._watch = watch()
+        self._watch.enter(self)
 
     # --- What comes from outside ---------------------------------------------------
 
@@ -308,8 +311,7 @@ class _Pump:
     def stop(self) -> None:
         """Nothing more will be sent, and nothing watched."""
         self._complete = True
-        if self._timer is not None:
-            self._timer.cancel()
+        self._watch.leave(self)
         if self._beat is not None:
             self._beat.cancel()
 
@@ -319,17 +321,15 @@ class _Pump:
 
     # --- Time ----------------------------------------------------------------------
 
-    def _set_timer(self, now: float) -> None:
-        """For the first moment at which anything could be due."""
+    def _next_due(self, now: float) -> float:
+        """The first moment at which anything could be due."""
         sent = self._since if self._sending else now
         silent = now if self._sending else self._since
-        due = min(self._last, sent + self._patience, silent + self._silence)
-        if due < math.inf:
-            self._timer = self._loop.call_at(due, self._look)
+        return min(self._last, sent + self._patience, silent + self._silence)
 
-    def _look(self) -> None:
+    def look(self, now: float) -> None:
         """See what is due, if anything is."""
-        now = self._now()
+        self.due = math.inf
         if self._complete:
             return
         if now >= self._last:
@@ -345,7 +345,7 @@ class _Pump:
         elif not self._sending and now >= self._since + self._silence:
             self._since = now
             self._show_life()
-        self._set_timer(now)
+        self.due = self._next_due(now)
 
     def _cut(self) -> None:
         self.stalled = True

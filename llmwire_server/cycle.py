@@ -142,7 +142,7 @@ class Cycle(RequestResponseCycle):
     async def receive(self) -> Any:
         """ASGI's: the body as it comes, then whether the client has left."""
         if self.waiting_for_100_continue and not self.transport.is_closing():
-            self.transport.write(_CONTINUE)
+            self._gathering.write(self.transport, _CONTINUE)
             self.waiting_for_100_continue = False
         if not self.disconnected and not self.response_complete:
             self.flow.resume_reading()

@@ -92,6 +92,16 @@ class FrontProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
         self._tell_leaving()
 
+    def shutdown(self) -> None:
+        """The server ends: so does the connection, behind the answer that it gives."""
+        gathering().flush()
+        super().shutdown()
+
+    def _close(self) -> None:
+        """End it behind what was written."""
+        gathering().flush()
+        self.transport.close()
+
     def _tell_leaving(self) -> None:
         """Calls that are not answered yet learn that nobody waits for them."""
         for cycle in self._calls:
@@ -103,7 +113,7 @@ class FrontProtocol(HttpToolsProtocol):
         if self._refused:
             self._thrown += len(data)
             if self._thrown > _LINGER_BYTES:
-                self.transport.close()
+                self._close()
             return
         self._unspent += len(data)
         try:
@@ -166,14 +176,14 @@ class FrontProtocol(HttpToolsProtocol):
         if left > 0:
             self._idle(left)
         else:
-            self.transport.close()
+            self._close()
 
     def _expire(self) -> None:
         self._timer = None
         if self._heading:
             self._refuse(408, "timeout", "the head of the request came too slowly")
         else:
-            self.transport.close()
+            self._close()
 
     # --- What the parser tells -----------------------------------------------------
 
@@ -266,7 +276,7 @@ class FrontProtocol(HttpToolsProtocol):
         if self.cycle.response_complete:
             self._thrown += len(body)
             if self._thrown > self.door.config.limits.body:
-                self.transport.close()
+                self._close()
         else:
             self.cycle.feed(body)
 
@@ -328,7 +338,7 @@ class FrontProtocol(HttpToolsProtocol):
         elif cycle is not None and self._open and not self._heading:
             started = True
         if started or self.transport.is_closing():
-            self.transport.close()
+            self._close()
             return
         gathering().flush()
         path = self.url.decode("latin-1").partition("?")[0] if self._open else "/"
@@ -336,9 +346,9 @@ class FrontProtocol(HttpToolsProtocol):
         self.transport.write(_wire(error_reply(dialect, status, kind, message)))
         if self.transport.can_write_eof():
             self.transport.write_eof()
-            self._timer = self.loop.call_later(_LINGER_SECONDS, self.transport.close)
+            self._timer = self.loop.call_later(_LINGER_SECONDS, self._close)
         else:
-            self.transport.close()
+            self._close()
 
 
 def _wire(reply: HTTPReply) -> bytes:

@@ -9,12 +9,17 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import uvicorn
+from uvicorn.server import ServerState
 
 from llmwire_server.app import App
 from llmwire_server.backends import SIMULATOR, Backend, Secret
 from llmwire_server.config import Config
 from llmwire_server.config.tree import RequestLimits, Simulator, TimeLimits
+from llmwire_server.gathering import gathering
+from llmwire_server.protocol import front_protocol
 from tests.server.live import play, run_app, serve_app
+from tests.server.test_cycle import Line
 
 BODY = b'{"model": "m", "messages": [{"role": "user", "content": "Hi"}]}'
 LENGTH = b"content-length: %d\r\n" % len(BODY)
@@ -543,6 +548,29 @@ def test_an_application_that_fails_is_told_of(caplog: pytest.LogCaptureFixture) 
         assert (status, headers["connection"]) == (500, "close")
         assert _until_closed(peer) == b""
     assert "a call failed: ValueError" in caplog.messages
+
+
+@pytest.mark.anyio
+async def test_an_answer_is_whole_when_the_server_ends_in_the_same_turn() -> None:
+    app = _app()
+    config = uvicorn.Config(app, log_config=None)
+    made: Any = front_protocol(app, {})
+    connection = made(config, ServerState(), {})
+    line = Line()
+    connection.connection_made(line)
+    gathering().calls += 99
+    connection.on_response_complete = connection.shutdown
+    try:
+        connection.data_received(GOOD)
+        (task,) = connection.tasks
+        await task
+    finally:
+        gathering().calls -= 99
+    assert line.closed
+    head, _, body = b"".join(line.writes).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 403 ")
+    assert json.loads(body)["error"]["message"]
+    connection.connection_lost(None)
 
 
 def test_nothing_is_left_behind() -> None:

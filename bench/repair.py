@@ -1,4 +1,4 @@
-"""`python -m bench repair [N]`: broken arguments of calls, mended here and elsewhere.
+"""`python -m bench repair [N [W]]`: broken arguments of calls, mended; and elsewhere.
 
 N arguments (200 unless said otherwise) for every way to break them, and as many with
 two defects for every way of framing; each also given to the public package
@@ -6,8 +6,9 @@ two defects for every way of framing; each also given to the public package
 incomplete; all else is *wrong*, and nobody would have noticed. What is still JSON after
 it was broken is not counted: nobody can tell that it is not meant.
 
-Then: right arguments, which must come back byte for byte; and calls cut off at every
-character, none of which may be completed, whether that is told or not.
+Then: W (5,000 unless said otherwise) right arguments, and as many JSON documents of any
+kind, which must come back byte for byte; and calls cut off at every character, none of
+which may be completed, whether that is told or not.
 """
 
 from __future__ import annotations
@@ -23,7 +24,13 @@ from typing import Any, Final, TypeAlias
 
 import json_repair as other
 
-from llmwire.json_repair import JSONRepairError, repair_arguments
+from llmwire.json_repair import (
+    JSONRepairError,
+    Repair,
+    preview_json,
+    repair_arguments,
+    repair_json,
+)
 from tests.json_defects import (
     ESCAPES,
     FRAMING,
@@ -41,7 +48,9 @@ __all__ = ("main", "measured", "silently_wrong")
 
 NUMBER: Final = 200
 WHOLE: Final = 5000
-"""Right arguments that are tried."""
+"""Right arguments, and documents, that are tried."""
+_LETTERS: Final = "ab \"\\/'`{}[]:,#\n\t\x00\x7fé“’\u2028中\U0001f600\ud83d"
+_DEPTH: Final = 5
 CUT: Final = 200
 """Calls that are cut off at every character."""
 _ATTEMPTS: Final = 100
@@ -129,6 +138,49 @@ def unchanged(number: int) -> int:
     )
 
 
+def documents(random: Random) -> Iterator[str]:
+    """JSON texts of every kind, spelled in many ways."""
+    while True:
+        text = json.dumps(
+            _value(random, 0),
+            indent=random.choice((None, None, 0, 2, "\t")),
+            ensure_ascii=random.random() < 0.5,
+            separators=random.choice(((",", ":"), (", ", ": "), (" , ", " : "))),
+        )
+        yield random.choice(("", "", " ", "\r\n")) + text + random.choice(("", "\n"))
+
+
+def _value(random: Random, depth: int) -> object:
+    kind = random.randrange(8 if depth < _DEPTH else 6)
+    size = range(random.randrange(6))
+    if kind == 6:
+        return [_value(random, depth + 1) for _ in size]
+    if kind == 7:
+        return {_string(random): _value(random, depth + 1) for _ in size}
+    number = random.randrange(-(10 ** random.randrange(1, 25)), 10**6)
+    scalars = (None, True, False, number, random.gauss(0, 1e9), _string(random))
+    return scalars[kind]
+
+
+def _string(random: Random) -> str:
+    return "".join(random.choices(_LETTERS, k=random.randrange(12)))
+
+
+def untouched(number: int) -> int:
+    """How many of so many documents come back byte for byte, whoever is asked."""
+    return sum(map(_is_untouched, islice(documents(Random("documents")), number)))
+
+
+def _is_untouched(text: str) -> bool:
+    repair = Repair(text)
+    found = [repair_json(text), repair_json(text, loose=True)]
+    bare = text.lstrip()[0]
+    if bare == "{":
+        found.append(repair_arguments(text, None))
+    previewed = bare not in "{[" or preview_json(text).text == text.rstrip()
+    return previewed and all(each == repair for each in found)
+
+
 def executed(number: int, *, told: bool) -> Counter[str]:
     """What becomes of calls cut off at every character.
 
@@ -156,6 +208,7 @@ def _shown(score: Counter[str]) -> str:
 def main(words: Sequence[str]) -> int:
     """Measure and report; 1 where a goal is missed."""
     number = int(words[0]) if words else NUMBER
+    whole = int(words[1]) if words[1:] else WHOLE
     began = time.perf_counter()
     print("exact / refused / wrong, in per cent")
     print(f"{'defect':26} {'n':>5}  {'llmwire':>21}  {'json-repair':>21}")
@@ -170,8 +223,9 @@ def main(words: Sequence[str]) -> int:
     wrong_there = silently_wrong([others for _, _, others in rows])
     print(f"\nsilently wrong of all: {wrong:.2f} %, json-repair {wrong_there:.2f} %")
     print(f"silently wrong, framing and lexical: {silently_wrong(strict):.2f} %")
-    kept = unchanged(WHOLE)
-    print(f"right arguments, byte for byte: {kept} of {WHOLE}")
+    kept, same_documents = unchanged(whole), untouched(whole)
+    print(f"right arguments, byte for byte: {kept} of {whole}")
+    print(f"JSON documents, byte for byte: {same_documents} of {whole}")
     told, untold = executed(CUT, told=True), executed(CUT, told=False)
     print(f"cut off and told so: {told['executed']} of {told['cut']:,} executed")
     print(
@@ -179,8 +233,8 @@ def main(words: Sequence[str]) -> int:
         f" ({untold['whole']} whole but for closers)"
     )
     print(f"{time.perf_counter() - began:.0f} s")
-    missed = wrong > 0.5 or silently_wrong(strict) or kept < WHOLE or told["executed"]
-    return 1 if missed else 0
+    missed = wrong > 0.5 or silently_wrong(strict) or told["executed"]
+    return 1 if missed or min(kept, same_documents) < whole else 0
 
 
 if __name__ == "__main__":

@@ -51,6 +51,27 @@ def read(text: str) -> Any:
     return _READER.decode(text)
 
 
+def repeated_keys(text: str) -> tuple[str, ...]:
+    """The keys that stand more than once in one object of a JSON text, as they end.
+
+    Empty where nesting is too deep to be told.
+    """
+    found: dict[str, None] = {}
+
+    def members(pairs: list[tuple[str, Any]]) -> None:
+        seen: set[str] = set()
+        for key, _ in pairs:
+            if key in seen:
+                found[key] = None
+            seen.add(key)
+
+    try:
+        json.loads(text, object_pairs_hook=members, parse_int=_spelling)
+    except (ValueError, RecursionError):
+        return ()
+    return tuple(found)
+
+
 def keys_in(schema: Schema | None) -> frozenset[str]:
     """Every key that `schema` names, at any place."""
     found: set[str] = set()

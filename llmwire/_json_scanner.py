@@ -283,6 +283,9 @@ class Scanner:
             name = found[0]
             state.fix(Edit(start, "unquoted-key", name, f'"{name}"'))
             state.at = found.end()
+        self._keyed(state, name)
+
+    def _keyed(self, state: State, name: str | None) -> None:
         state.member_comma, state.comma = state.comma, -1
         place = state.stack[1] if state.stack else None
         state.place = self._evidence.member(place, name) if name is not None else None

@@ -18,7 +18,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from llmwire._json_edits import Edit, kept, patched, source_offset
-from llmwire._json_evidence import Evidence, read
+from llmwire._json_evidence import Evidence, read, repeated_keys
 from llmwire._json_framing import (
     carried,
     documents_in,
@@ -28,6 +28,8 @@ from llmwire._json_framing import (
     member_span,
     prose_span,
 )
+from llmwire._json_loose import LooseScanner
+from llmwire._json_preview import Allow, Preview, preview_of
 from llmwire._json_readings import MAX_FIXES, Reading, Stuck
 from llmwire._json_scanner import Scanner
 from llmwire.errors import JSONRepairError
@@ -35,9 +37,12 @@ from llmwire.errors import JSONRepairError
 __all__ = (
     "MAX_FIXES",
     "RULES",
+    "Allow",
     "Edit",
     "JSONRepairError",
+    "Preview",
     "Repair",
+    "preview_json",
     "repair_arguments",
     "repair_json",
 )
@@ -66,8 +71,17 @@ RULES: Final[Mapping[str, int]] = {
     "missing-closer": 3,
     "concatenated": 3,
     "duplicate": 3,
+    "unquoted-string": 4,
+    "opening-quote": 4,
+    "missing-colon": 4,
+    "missing-item-comma": 4,
+    "joined-strings": 4,
+    "function-call": 4,
+    "tuple": 4,
+    "ellipsis": 4,
 }
-"""Every rule and its tier: 1 framing, 2 lexical, 3 structural. Lower is safer."""
+"""Every rule and its tier, lower is safer: 1 framing, 2 lexical, 3 structural, 4 loose
+(with `loose=True` only, never in arguments)."""
 
 
 class Repair(Struct, frozen=True):
@@ -88,9 +102,22 @@ class Repair(Struct, frozen=True):
         """The highest tier of a rule that was needed; 0: untouched."""
         return max((RULES[edit.rule] for edit in self.edits), default=0)
 
+    @property
+    def duplicate_keys(self) -> tuple[str, ...]:
+        """Keys that stand more than once in one object of `text`, which keeps them all.
+
+        Readers differ in which value counts, most take the last. Looked for when asked,
+        in time that grows with the text. Empty where nesting is too deep to be told.
+        """
+        return repeated_keys(self.text)
+
 
 def repair_json(
-    text: str, schema: Mapping[str, Any] | None = None, *, truncated: bool = False
+    text: str,
+    schema: Mapping[str, Any] | None = None,
+    *,
+    truncated: bool = False,
+    loose: bool = False,
 ) -> Repair:
     """The JSON document in `text`: alone, in a code fence, or within prose.
 
@@ -102,6 +129,8 @@ def repair_json(
         schema: What the document should be. Only used to choose between readings.
         truncated: The text was cut off. It is then mended only if its document was
             closed before that; if not it comes back unchanged and not `complete`.
+        loose: Where all else fails, and nothing was cut off, the rules of tier 4 are
+            tried too. Not for what is executed.
 
     Raises:
         JSONRepairError: No document, or no reading that is sure.
@@ -117,6 +146,30 @@ def repair_json(
     except Stuck as stuck:
         if truncated:
             return Repair(text, complete=False)
+        repair = _loosely(text, evidence) if loose else None
+        if repair is None:
+            raise _error(text, stuck) from None
+        return repair
+
+
+def preview_json(text: str, *, allow: Allow = Allow.OPEN) -> Preview:
+    """What there is of a JSON document that is still coming, or was cut off.
+
+    For showing only: what it gives must never be executed. Work and memory grow with
+    the text. Open strings, arrays and objects are closed; numbers and literals that may
+    go on are left out, with their keys. A text that is JSON as it is stays as it is. A
+    document within prose is not looked for.
+
+    Args:
+        text: From its beginning; may stand in a fence.
+        allow: What may be shown though it is not all there.
+
+    Raises:
+        JSONRepairError: It is broken, not only unfinished.
+    """
+    try:
+        return preview_of(text, allow)
+    except Stuck as stuck:
         raise _error(text, stuck) from None
 
 
@@ -169,6 +222,24 @@ def _is_json(text: str, evidence: Evidence) -> bool:
             return False
         return not reading.edits and reading.rest is None
     return True
+
+
+def _loosely(text: str, evidence: Evidence) -> Repair | None:
+    """The document that `text` is, or fences, by the rules of tier 4; None: none."""
+    spans = [(head_end(text), len(text))]
+    if text[spans[0][0] :].lstrip()[:1] not in set("{[(\"'"):
+        spans = fenced_spans(text) or spans
+    start, end = spans[0]
+    edits = [Edit(0, "framing", text[:start], "")] if start else []
+    try:
+        reading = LooseScanner(text[:end], start, evidence, edits).read()
+    except Stuck:
+        return None
+    behind = [Edit(end, "framing", text[end:], "")] if end < len(text) else []
+    edits = [*reading.edits, *behind]
+    mended = patched(text, edits)
+    sure = evidence.faults(mended) is not None and reading.rest is None
+    return Repair(mended, tuple(edits)) if sure and len(spans) == 1 else None
 
 
 def _may_grow(text: str) -> bool:

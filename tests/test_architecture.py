@@ -30,6 +30,8 @@ FLOORS: dict[str, float] = {
     "_json_readings": 1.3,
     "_json_scanner": 1.4,
     "_json_framing": 1.6,
+    "_json_loose": 1.7,
+    "_json_preview": 1.7,
     "_json_nodes": 1,
     "_coercion": 1.6,
     "_splice": 1,

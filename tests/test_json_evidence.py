@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from llmwire._json_evidence import Evidence, keys_in, read
+from llmwire._json_evidence import Evidence, keys_in, read, repeated_keys
 
 SCHEMA: dict[str, Any] = {
     "$ref": "#/$defs/top",
@@ -31,6 +31,15 @@ def test_numbers_are_their_spelling() -> None:
             read(text)
     with pytest.raises(RecursionError):
         read("[" * 100_000 + "]" * 100_000)
+
+
+def test_keys_that_stand_twice() -> None:
+    text = '[{"a": {"b": 1, "c": 2, "b": 3}, "a": 1e9, "\\u0061": 4}, {"a": 1, "b": 2}]'
+    assert repeated_keys(text) == ("b", "a")
+    assert repeated_keys('{"a": {"a": {"a": 1}}}') == ()
+    assert repeated_keys('{"a": 1, "a": ' + "9" * 5000 + "}") == ("a",)
+    assert repeated_keys('{"a": 1, "a"') == ()
+    assert repeated_keys('{"a": 1, "a":' + "[" * 100_000 + "]" * 100_000 + "}") == ()
 
 
 def test_keys_anywhere() -> None:

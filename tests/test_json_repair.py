@@ -130,6 +130,19 @@ def test_what_is_no_number_of_json(word: str) -> None:
         repair_json(f"see {{{word!r}: {word}}}")
 
 
+def test_keys_that_stand_twice_are_kept_and_told() -> None:
+    text = '{"path": "a", "path": "b"}'
+    for repair in (repair_json(text), repair_arguments(text, SCHEMA)):
+        assert repair == Repair(text) and repair.duplicate_keys == ("path",)
+    mended = repair_json('{"n": {"a": 1, "b": 2, "a": 3,}}')
+    assert (mended.text, mended.duplicate_keys) == (
+        '{"n": {"a": 1, "b": 2, "a": 3}}',
+        ("a",),
+    )
+    assert repair_json('{"a": 1}').duplicate_keys == ()
+    assert repair_json('{"a": 1, "a": 2', truncated=True).duplicate_keys == ()
+
+
 # Laws
 
 

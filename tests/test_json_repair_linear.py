@@ -9,7 +9,12 @@ from typing import Any, Final
 import pytest
 
 from bench.shapes import Work
-from llmwire.json_repair import JSONRepairError, repair_arguments, repair_json
+from llmwire.json_repair import (
+    JSONRepairError,
+    preview_json,
+    repair_arguments,
+    repair_json,
+)
 from tests.test_linear import STEEP, _steps
 
 SCHEMA: Final[dict[str, Any]] = {
@@ -41,6 +46,19 @@ TEXTS: Final[dict[str, Callable[[int], str]]] = {
     "quotes escaped": lambda n: "{" + '\\"a\\": \\"b\\",' * n + "}",
     "digits": lambda n: "[0" + "1" * n + "]",
     "points": lambda n: "[1" + ".1" * n + "]",
+    "words": lambda n: "[" + "word " * n + "]",
+    "words on lines": lambda n: "[" + "word\n" * n + "]",
+    "words in parentheses": lambda n: "[a " + "(b) " * n + '"x]',
+    "open parentheses": lambda n: "(" * n,
+    "calls": lambda n: "f(" * n + "1" + ")" * n,
+    "tuples": lambda n: "(" * n + "1," + "),(" * n,
+    "joined strings": lambda n: '"a"' + ' + "b"' * n,
+    "ellipses": lambda n: "[1, " + "..., " * n + "2]",
+    "colons missing": lambda n: '{"a" 1' + ', "b"' + " " * n + "2 x}",
+    "half an escape": lambda n: '"' + "\\ud83d" * n,
+    "backslashes at the end": lambda n: '"' + "\\\\" * n + "\\u1",
+    "cut off in a word": lambda n: "[" + "w" * n,
+    "cut off in a number": lambda n: "[" + "1" * n + "e+",
     "right": lambda n: json.dumps({"path": LINE * n}),
 }
 
@@ -53,8 +71,17 @@ def _work(text: str) -> Work:
                     repair(text, SCHEMA, truncated=told)
                 except JSONRepairError:
                     continue
+        for other in (_loosely, preview_json):
+            try:
+                other(text)
+            except JSONRepairError:
+                continue
 
     return work
+
+
+def _loosely(text: str) -> object:
+    return repair_json(text, SCHEMA, loose=True)
 
 
 LONG: Final = {"items without commas", "quoted words"}

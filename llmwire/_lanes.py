@@ -314,7 +314,8 @@ class SniffLane:
 
     def __init__(self, answer: Answer, headers: Headers) -> None:
         self._answer = answer
-        self._type = next((v for k, v in headers if k == "content-type"), "").lower()
+        first = dict(headers[::-1])
+        self._type = first.get("content-type", "").lower()
         self._blank = b""
         self._lane: Lane | None = None
 

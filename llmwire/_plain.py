@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Final, TypeGuard
 
 from msgspec import MsgspecError, Raw, Struct
 
@@ -109,6 +109,11 @@ def _spoken(
         waiting.append(call_id)
         calls.append(part)
     return PlainMessage(at, "assistant", texts, calls) if parts else None
+
+
+def is_bare(part: Part) -> TypeGuard[TextPart]:
+    """Whether `part` is a text and nothing else."""
+    return type(part) is TextPart and part == TextPart(part.text)
 
 
 def _is_odd(part: TextPart) -> bool:

@@ -163,12 +163,18 @@ class LossRecorder:
         self._policy: Policy = policy or {}
         self._refusing = on_loss == "refuse"
         self._response = response
-        self._losses: dict[tuple[str, str, str], Loss] = {}
+        self._losses: dict[tuple[str, str, LossAction], str] = {}
+        """Path, feature and action -> the reason that was told first."""
 
     @property
     def losses(self) -> tuple[Loss, ...]:
         """What was recorded so far, in order, each once."""
-        return tuple(self._losses.values())
+        return tuple(
+            [
+                Loss(path=path, feature=feature, action=action, reason=reason)
+                for (path, feature, action), reason in self._losses.items()
+            ]
+        )
 
     def choice(self, feature: str) -> PolicyChoice:
         """What the policy wants for `feature`."""
@@ -213,7 +219,9 @@ class LossRecorder:
 
         `path` is that of the node: `messages[0]`, "" for the root.
         """
-        for key, value in (extras or {}).items():
+        if not extras:
+            return
+        for key, value in extras.items():
             if key[:1] != "@" and bytes(value) != b"null":
                 place = f"{path}.extras[{key}]" if path else f"extras[{key}]"
                 self.drop("extras", place, "not a member of the target's dialect")
@@ -225,11 +233,7 @@ class LossRecorder:
             raise UnsupportedFeature(
                 Loss(path=path, feature=feature, action="refused", reason=reason)
             )
-        key = (path, feature, action)
-        if key not in self._losses:
-            self._losses[key] = Loss(
-                path=path, feature=feature, action=action, reason=reason
-            )
+        self._losses.setdefault((path, feature, action), reason)
 
 
 def _check(policy: Policy) -> None:

@@ -16,6 +16,7 @@ import llmwire
 from llmwire._ids import mint_call
 from llmwire._plain import are_legal, plain_messages, plain_object
 from llmwire._turns import legal_call_id
+from llmwire.dialects.anthropic import _adapt_parts
 from llmwire.dialects.openai_chat import _templates
 from llmwire.dialects.openai_chat._messages_write import MessageWriter
 from llmwire.errors import UnsupportedFeature
@@ -95,8 +96,8 @@ def conversations(draw: st.DrawFn) -> tuple[Message, ...]:
     def text() -> Part:
         return odd(TextPart(draw(_mostly("words", _TEXTS))))
 
-    def message(role: Role, parts: list[Part]) -> None:
-        more = draw(
+    def message(role: Role, parts: list[Part], top: bool = False) -> None:
+        more = {"top": top} | draw(
             _mostly(
                 {},
                 st.sampled_from(
@@ -113,7 +114,8 @@ def conversations(draw: st.DrawFn) -> tuple[Message, ...]:
 
     messages: list[Message] = []
     for role in draw(st.sampled_from(LEADING)):
-        message(role, [text() for _ in range(draw(st.integers(0, 2)))])
+        said = [text() for _ in range(draw(_mostly(1, st.integers(0, 2), 4)))]
+        message(role, said, draw(st.booleans()))
     count = 0
     for _ in range(draw(_mostly(2, st.integers(0, 4)))):
         for _ in range(draw(_mostly(1, st.integers(0, 2)))):
@@ -208,6 +210,7 @@ def _check_both_ways(request: Request, target: str, **options: Any) -> None:
     with pytest.MonkeyPatch.context() as patch:
         writer = importlib.import_module(WRITERS[target])
         patch.setattr(writer, "plain_messages", lambda *_: None)
+        patch.setattr(_adapt_parts, "is_bare", lambda _: False)
         slow = _encoded(request, target, **options)
     assert fast == slow
 
@@ -264,6 +267,27 @@ def test_notes_of_the_own_dialect_are_not_simple() -> None:
     request = Request(messages=(asked,), dialect="openai-chat")
     body = json.loads(llmwire.encode_request(request, "openai-chat").http.body)
     assert body["messages"][0]["content"] == [{"type": "text", "text": "a"}]
+
+
+def test_instructions_at_the_top_are_simple(monkeypatch: pytest.MonkeyPatch) -> None:
+    top = Message(role="system", parts=(TextPart("s"),), top=True)
+    monkeypatch.setattr(MessageWriter, "_message", None)
+    encoded = llmwire.encode_request(Request(messages=(top, ASKED)), "openai-chat")
+    first = json.loads(encoded.http.body)["messages"][0]
+    assert first == {"role": "system", "content": "s"}
+    assert [(loss.path, loss.feature) for loss in encoded.losses] == [
+        ("messages[0].top", "instructions.top")
+    ]
+
+
+def test_late_instructions_are_not_simple() -> None:
+    late = Message(role="system", parts=(TextPart("s"),))
+    request = Request(messages=(ASKED, late))
+    profile = replace(PROFILES["openai"], system_in_place=False)
+    encoded = llmwire.encode_request(request, "openai-chat", profile=profile)
+    told = json.loads(encoded.http.body)["messages"][1]
+    assert told["role"] == "user"
+    assert told["content"] != "s"
 
 
 def test_notes_of_another_dialect_are_simple(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1630,7 +1630,11 @@ def test_losses_are_an_equation_at_every_server(request: Request, name: str) -> 
 @given(requests(), st.sampled_from(["anthropic", "gemini", "openai-responses"]))
 def test_requests_are_valid_for_the_vendor(request: Request, dialect: str) -> None:
     written, _ = write_request(replace(request, model="m"), OPENAI, DROP)
-    assert oracle.request("openai-chat", written) == []
+    found = oracle.request("openai-chat", written)
+    if request.reasoning is not None and request.reasoning.effort == "x_new":
+        # A word that nobody knows yet goes as it is: the server may know it.
+        found = [each for each in found if "reasoning_effort" not in each]
+    assert found == []
 
 
 @given(requests("openai-chat"))

@@ -75,7 +75,14 @@ def adapt(request: Request, target: RequestTarget) -> Adapted:
         request, lambda n: len(n) <= limit and _LEGAL_NAME.match(n) is not None, limit
     )
     fitting = Fitting(
-        target=target, native=native, version=version, model=request.model, names=names
+        target=target,
+        native=native,
+        version=version,
+        model=request.model,
+        names=names,
+        losses=target.losses,
+        profile=profile,
+        keeps_extras=native and (not profile.closed or profile.name == NAME),
     )
     request = _only_known(request, fitting)
     max_tokens = fit_max_tokens(request, target, native)
@@ -87,7 +94,7 @@ def adapt(request: Request, target: RequestTarget) -> Adapted:
         tools = (*tools, json_tool)
     if choice is not None and choice.mode == "required":
         reasoning = without_thinking(reasoning, target)
-    if _in_open_loop(request) and profile.reasoning == "budget":
+    if profile.reasoning == "budget" and _in_open_loop(request):
         reasoning = _without_lost_thoughts(request, reasoning, target)
     stop, cut = fit_stops(request, target)
     messages, tools = fit_messages(request, tools, fitting)
@@ -175,14 +182,17 @@ _ABSENT: Final = {
 }
 """Members that have no counterpart, and their features."""
 _GIVEN: Final = attrgetter(*_ABSENT)
+_NOTHING: Final = (None,) * len(_ABSENT)
 
 
 def drop_absent(request: Request, losses: LossRecorder) -> None:
     """Say what of `request` no body of this dialect holds."""
     reason = "the dialect has no such member"
-    for (name, feature), value in zip(_ABSENT.items(), _GIVEN(request), strict=True):
-        if value is not None:
-            losses.drop(feature, name, reason)
+    given = _GIVEN(request)
+    if given != _NOTHING:
+        for (name, feature), value in zip(_ABSENT.items(), given, strict=True):
+            if value is not None:
+                losses.drop(feature, name, reason)
     for at in range(len(request.include)):
         losses.drop("include", f"include[{at}]", reason)
     if request.n is not None:
@@ -249,7 +259,7 @@ def _fit_state(request: Request, fitting: Fitting) -> Any:
 def _in_open_loop(request: Request) -> bool:
     """The last turn answers calls: the thoughts before them are asked for."""
     last = request.messages[-1] if request.messages else None
-    return last is not None and any(isinstance(p, ToolResultPart) for p in last.parts)
+    return last is not None and ToolResultPart in map(type, last.parts)
 
 
 def _without_lost_thoughts(

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from llmwire import _media, _seal
 from llmwire._json import is_json_object
+from llmwire._plain import is_bare
 from llmwire.dialects import RequestTarget
 from llmwire.dialects.anthropic._blocks_read import ORIGIN
 from llmwire.dialects.anthropic._reply import custom_input
@@ -59,25 +60,15 @@ class Fitting(Struct, frozen=True, kw_only=True):
     """Tool name -> name to send."""
     moved: dict[str, str] = {}
     """Place of a cache mark as sent -> its place in the request that was given."""
+    losses: LossRecorder
+    """Where losses are told: the target's."""
+    profile: Profile
+    """Facts about the server: the target's."""
+    keeps_extras: bool
+    """Members that are not modelled go back: a client of this dialect sent them.
 
-    @property
-    def losses(self) -> LossRecorder:
-        """Where losses are told."""
-        return self.target.losses
-
-    @property
-    def profile(self) -> Profile:
-        """Facts about the server."""
-        return self.target.profile
-
-    @property
-    def keeps_extras(self) -> bool:
-        """Members that are not modelled go back: a client of this dialect sent them.
-
-        The vendor, who rejects what it does not know, knows its own clients' members.
-        """
-        profile = self.profile
-        return self.native and (not profile.closed or profile.name == NAME)
+    The vendor, who rejects what it does not know, knows its own clients' members.
+    """
 
     def cache(self, mark: CacheMark | None, path: str) -> CacheMark | None:
         """The mark in the words of this dialect."""
@@ -105,6 +96,8 @@ class Fitting(Struct, frozen=True, kw_only=True):
 
     def fit(self, part: Part, role: Role, path: str) -> Part | None:
         """`part` as this dialect can say it, None where it cannot."""
+        if is_bare(part):
+            return part
         fitted = _FIT[type(part)](self, part, role, path)
         if fitted is None:
             return None

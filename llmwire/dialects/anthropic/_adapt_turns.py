@@ -143,6 +143,8 @@ def _needs_no_fitting(plain: list[PlainMessage], fitting: Fitting) -> bool:
     """Whether all calls have ids, names and arguments that may be sent."""
     profile, names = fitting.profile, fitting.names
     calls = [call for message in plain for call in message.calls]
+    if not calls:
+        return True
     rule = "any" if profile.call_ids == "omitted" else profile.call_ids
     ids = (call.call_id for call in calls)
     return are_legal(ids, rule, profile.max_call_id) and all(
@@ -411,9 +413,9 @@ def _limit_marks(
     fitting: Fitting,
 ) -> tuple[Tool, ...]:
     """At most four marks: the last ones in the order in which they are rendered."""
-    groups = [top, *(turn.parts for turn in turns)]
-    marks = sum(tool.cache is not None for tool in tools)
-    marks += sum(_marks(placed.part) for group in groups for placed in group)
+    groups = [top, *[turn.parts for turn in turns]]
+    marks = len([tool for tool in tools if tool.cache is not None])
+    marks += sum([_marks(placed.part) for group in groups for placed in group])
     if not marks:
         return tools
     whole = request.cache is not None and fitting.profile.request_cache
@@ -435,8 +437,10 @@ def _limit_marks(
 
 def _marks(part: Part) -> int:
     """Marks on a part, and inside a result."""
-    inner = part.parts if isinstance(part, ToolResultPart) else ()
-    return (part.cache is not None) + sum(p.cache is not None for p in inner)
+    own = 0 if part.cache is None else 1
+    if not isinstance(part, ToolResultPart):
+        return own
+    return own + len([inner for inner in part.parts if inner.cache is not None])
 
 
 class _Limiter:

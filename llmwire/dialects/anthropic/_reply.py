@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from llmwire import _seal
 from llmwire._ids import digest, mint
 from llmwire._json import encode, is_json, is_json_object
+from llmwire._plain import is_bare
 from llmwire._turns import legal_call_id, reasoning_text
 from llmwire.dialects import ReplyTarget
 from llmwire.dialects.anthropic._blocks_write import (
@@ -100,6 +101,9 @@ def reply_blocks(
     native = dialect == NAME
     cut = False
     for at, part in enumerate(parts):
+        if is_bare(part) and part.text:
+            blocks.append({"type": "text", "text": part.text})
+            continue
         place = f"{path}.parts[{at}]"
         report_part(part, place, native, target.losses)
         if isinstance(part, ReasoningPart):

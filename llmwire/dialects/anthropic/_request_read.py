@@ -116,13 +116,13 @@ def decode_request(http: HTTPRequest, limits: Limits) -> Request:
     if wire.cache_control is not UNSET:
         cache, found = read_cache(wire.cache_control, extras)
         extras = found or {}
-    betas = tuple(
+    betas = [
         word.strip()
         for name, value in http.headers
         if name == "anthropic-beta"
         for word in value.split(",")
         if word.strip()
-    )
+    ]
     return Request(
         model=_value(wire.model),
         messages=_read_messages(wire, limits, extras),
@@ -141,7 +141,7 @@ def decode_request(http: HTTPRequest, limits: Limits) -> Request:
         service_tier=_read_tier(wire, extras),
         state=_read_state(wire, extras),
         version=http.header("anthropic-version"),
-        betas=betas,
+        betas=tuple(betas),
         dialect=w.NAME,
         extras=extras or None,
     )
@@ -161,7 +161,8 @@ def _body(body: bytes, limits: Limits) -> w.RequestWire:
         nesting.check()
         return _request.decode(body)
     for value in _RAWS(wire):
-        nesting.check_raw(value)
+        if value is not UNSET:
+            nesting.check_raw(value)
     for raw in (*(wire.tools or ()), *(wire.mcp_servers or ())):
         nesting.check_raw(raw)
     if wire.output_config is not UNSET or wire.output_format is not UNSET:
@@ -190,7 +191,7 @@ def _look(blocks: Sequence[Any], nesting: Nesting) -> None:
 
 
 def _value(value: V | UnsetType | None) -> V | None:
-    return None if isinstance(value, UnsetType) else value
+    return None if value is UNSET else value
 
 
 def _read_messages(

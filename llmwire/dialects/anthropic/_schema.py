@@ -140,10 +140,10 @@ def object_schema(schema: Raw | None) -> tuple[Raw, bool]:
 
     Returns it, and whether it had to be changed.
     """
+    if schema is not None and _says_object(schema):
+        return schema, False
     if schema is None or bytes(schema).strip() == b"null":
         return Raw(b'{"type":"object","properties":{}}'), True
-    if _says_object(schema):
-        return schema, False
     value = decode_any(bytes(schema))
     if not isinstance(value, dict):
         return Raw(b'{"type":"object","properties":{}}'), True

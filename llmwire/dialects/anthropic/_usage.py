@@ -38,7 +38,7 @@ _NULLABLE: Final = (
     "output_tokens_details",
     "service_tier",
 )
-_RAWS: Final = attrgetter(*_RAW)
+_COUNTED: Final = attrgetter(*_COUNTS)
 _NULLABLES: Final = attrgetter(*_NULLABLE)
 _SHARES: Final = (
     "tool_prompt",
@@ -49,7 +49,6 @@ _SHARES: Final = (
     "accepted",
     "rejected",
 )
-_GIVEN: Final = attrgetter(*_SHARES)
 
 _STOPS: Final[dict[str, StopReason]] = {
     "end_turn": "end",
@@ -186,10 +185,14 @@ def read_usage(wire: w.UsageWire, *, stream: bool = False) -> tuple[Usage, str |
         for name in _NULLABLE:
             if getattr(wire, name) is None:
                 extras[name] = NULL
-    for name, value in zip(_RAW, _RAWS(wire), strict=True):
+    for name in _RAW:
+        value = getattr(wire, name)
         if value is not UNSET:
             extras[name] = value
-    write, long = _read_writes(wire, extras)
+    fresh, total, read, output = [
+        value if isinstance(value, int) else None for value in _COUNTED(wire)
+    ]
+    write, long = _read_writes(wire, total, extras)
     reasoning = None
     details = wire.output_tokens_details
     if isinstance(details, w.OutputDetails):
@@ -201,11 +204,11 @@ def read_usage(wire: w.UsageWire, *, stream: bool = False) -> tuple[Usage, str |
         if not odd and reasoning is None and not stream:
             extras["output_tokens_details"] = Raw(b"{}")
     usage = Usage(
-        fresh=_count(wire.input_tokens),
-        cache_read=_count(wire.cache_read_input_tokens),
+        fresh=fresh,
+        cache_read=read,
         cache_write=write,
         cache_write_long=long,
-        output=_count(wire.output_tokens),
+        output=output,
         reasoning=reasoning,
         extras=extras or None,
     )
@@ -218,10 +221,9 @@ def _count(value: int | UnsetType | None) -> int | None:
 
 
 def _read_writes(
-    wire: w.UsageWire, extras: dict[str, Raw]
+    wire: w.UsageWire, total: int | None, extras: dict[str, Raw]
 ) -> tuple[int | None, int | None]:
     """The cache writes of short and of long life: disjoint."""
-    total = _count(wire.cache_creation_input_tokens)
     split = wire.cache_creation
     if not isinstance(split, w.CacheCreation):
         return total, None
@@ -289,8 +291,8 @@ def _add_native(members: Members, extras: Extras) -> None:
 
 
 def _report_usage(usage: Usage, native: bool, losses: LossRecorder) -> None:
-    for name, share in zip(_SHARES, _GIVEN(usage), strict=True):
-        if share is not None:
+    for name in _SHARES:
+        if getattr(usage, name) is not None:
             losses.drop("usage", f"usage.{name}", "the dialect has no such count")
     if usage.cache_write_long is not None and usage.cache_write is None:
         reason = "cache writes are told by time to live"

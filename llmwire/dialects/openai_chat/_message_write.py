@@ -22,9 +22,8 @@ from llmwire.dialects.openai_chat._notes import (
     FIELD,
     LEGACY,
     THOUGHTS,
-    absent,
     noted,
-    said,
+    spelling,
 )
 from llmwire.dialects.openai_chat._pieces_write import (
     Members,
@@ -85,10 +84,12 @@ def sort_parts(
         chosen = _member(part, to, placed.path, found, answer)
         if chosen is not None:
             chosen.append(placed)
+    if len(parts) <= 1:
+        return found
     order = found.order()
     known = set(map(id, order))
     kept = [part for part in parts if id(part) in known]
-    if len(kept) > 1 and any(a is not b for a, b in zip(kept, order, strict=True)):
+    if any(a is not b for a, b in zip(kept, order, strict=True)):
         reason = "thinking, text and calls have no order among them"
         to.losses.approximate("part.order", f"{path}.parts", reason)
     return found
@@ -97,11 +98,11 @@ def sort_parts(
 def _member(
     part: Part, to: Writing, place: str, found: Sorted, answer: bool
 ) -> list[Placed] | None:
-    field = noted(part.extras, FIELD)
     if isinstance(part, TextPart):
         return found.contents
     if isinstance(part, ToolCallPart):
         return found.calls
+    field = noted(part.extras, FIELD)
     if isinstance(part, ReasoningPart):
         return found.contents if to.native and field == "content" else found.thoughts
     if isinstance(part, RefusalPart):
@@ -149,15 +150,14 @@ def write_spoken(
         UnsupportedFeature: The policy is to refuse what cannot be said.
     """
     members: Members = {}
-    quiet: Mapping[str, Raw] = said(extras) if to.native else {}
-    missing = absent(extras) if to.native else frozenset()
+    missing, quiet = spelling(extras if to.native else None)
     content = _content(found, extras, to, path, answer)
     if content is not None:
         members["content"] = content
     elif "content" not in quiet and "content" not in missing:
         silent = not (found.calls or found.refusals or found.sounds)
         members["content"] = "" if silent else None
-    refusal = _refusal(found, to, path)
+    refusal = _refusal(found, to, path) if found.refusals else ""
     if refusal:
         members["refusal"] = refusal
     elif answer and "refusal" not in quiet and "refusal" not in missing:
@@ -239,7 +239,8 @@ def _joined(contents: list[Placed], to: Writing) -> str | None:
             place = f"{placed.path}.cache"
             to.losses.drop("cache.mark", place, "a mere text takes no cache mark")
         to.strangers(part.extras, placed.path)
-    return "".join(gap + part.text for gap, _, part in _spaced(contents)) or None
+    pieces = [gap + part.text for gap, _, part in _spaced(contents)]
+    return "".join(pieces) or None
 
 
 def gap_before(phase: str | None, last: str | None, length: int) -> str:
@@ -291,6 +292,9 @@ def _merged(placed: list[Placed], to: Writing, path: str) -> None:
 def _write_annotations(
     found: Sorted, members: Members, to: Writing, answer: bool
 ) -> None:
+    texts = [p.part for p in found.contents if isinstance(p.part, TextPart)]
+    if not [text for text in texts if text.citations]:
+        return
     annotations: list[Any] = []
     offset = 0
     for gap, placed, part in _spaced(found.contents):

@@ -81,7 +81,7 @@ class MessageWriter:
         to = self._to
         found: list[Members] = []
         for at, message in enumerate(messages):
-            written = self._simple(message)
+            written = self._simple(message, at)
             if written is None:
                 written = self._message(message, f"messages[{at}]", at, messages)
             if found and written[0]["role"] == "tool" == found[-1]["role"]:
@@ -98,13 +98,13 @@ class MessageWriter:
 
     # --- the usual, fast -----------------------------------------------------------
 
-    def _simple(self, message: Message) -> list[Members] | None:
+    def _simple(self, message: Message, at: int) -> list[Members] | None:
         """Messages that hold nothing but texts, calls and results of texts.
 
-        Nothing of these can be lost; None for all others.
+        Nothing of these can be lost, but where they stood; None for all others.
         """
         role, parts = message.role, message.parts
-        if message.top or not parts:
+        if not parts or (message.top and role != "system"):
             return None
         if message.extras is not None and not self._is_bare(message.extras):
             return None
@@ -114,7 +114,9 @@ class MessageWriter:
         if type(first) is TextPart:
             if len(parts) > 1 or not self._is_bare_text(first):
                 return None
-            if role != "user" and not (role == "system" and self._anywhere):
+            if role == "system" and (at == 0 or self._anywhere):
+                self._report_top(message, f"messages[{at}]")
+            elif role != "user":
                 return None
             return [{"role": role, "content": first.text}]
         return self._simple_results(parts) if role == "user" else None
@@ -200,9 +202,7 @@ class MessageWriter:
             reason = "the server knows `system` only"
             to.losses.approximate("instructions", f"{path}.role", reason)
             role = "system"
-        if message.top:
-            reason = "instructions are messages like others"
-            to.losses.drop("instructions.top", f"{path}.top", reason)
+        self._report_top(message, path)
         late = any(m.role not in INSTRUCTIONS for m in messages[:at])
         if late and not (to.exact or to.profile.system_in_place):
             reason = "instructions stand in front only"
@@ -212,6 +212,11 @@ class MessageWriter:
         if role == "user" and isinstance(written.get("content"), str):
             written["content"] = REMINDER.format(written["content"])
         return written
+
+    def _report_top(self, message: Message, path: str) -> None:
+        if message.top:
+            reason = "instructions are messages like others"
+            self._to.losses.drop("instructions.top", f"{path}.top", reason)
 
     def _told(self, message: Message, role: str, path: str) -> Members:
         """A message that holds content and nothing else."""

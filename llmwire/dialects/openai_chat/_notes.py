@@ -5,6 +5,8 @@ Their keys start with `@`; they are never written as they are and never a loss.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Final
 
 from msgspec import Raw
@@ -68,6 +70,20 @@ def absent(extras: Extras | None) -> frozenset[str]:
     return frozenset() if value is None else frozenset(decode_any(bytes(value)))
 
 
+def spelling(extras: Extras | None) -> tuple[frozenset[str], Mapping[str, Raw]]:
+    """`absent` and `said`."""
+    return (absent(extras), said(extras)) if extras else _AS_USUAL
+
+
+_AS_USUAL: Final[tuple[frozenset[str], Mapping[str, Raw]]] = (
+    frozenset(),
+    MappingProxyType({}),
+)
+
+
+_EMPTY: Final[dict[type, Raw]] = {str: Raw(b'""'), list: Raw(b"[]")}
+
+
 class Kept:
     """What a node keeps beside its parts, while it is read."""
 
@@ -81,14 +97,14 @@ class Kept:
     def empty(self, name: str, value: Any) -> bool:
         """Note a member that says nothing; whether `value` is such."""
         if value is None or value == "" or value == []:
-            self.said[name] = NULL if value is None else Raw(encode(value))
+            self.said[name] = NULL if value is None else _EMPTY[type(value)]
             return True
         return False
 
     def done(self) -> Extras | None:
         """The extras, None where there is nothing."""
         if self.said:
-            self.extras = with_note(self.extras, SAID, self.said)
+            self.extras[SAID] = Raw(encode(self.said))
         if self.absent:
-            self.extras = with_note(self.extras, ABSENT, self.absent)
+            self.extras[ABSENT] = Raw(encode(self.absent))
         return self.extras or None

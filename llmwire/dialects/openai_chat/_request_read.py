@@ -157,7 +157,8 @@ class _Reader:
     def request(self) -> Request:
         given, kept, values = self._given, self._kept, self._values
         for value in given.values():
-            self._nesting.check_raw(value)
+            if type(value) is Raw:
+                self._nesting.check_raw(value)
         for name in STRANGE:
             if name in given:
                 kept.extras[name] = given[name]

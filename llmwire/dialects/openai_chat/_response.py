@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from msgspec import UNSET, MsgspecError, Raw, UnsetType
@@ -20,6 +20,7 @@ from llmwire._json import (
     strangers,
     unlearned,
 )
+from llmwire._plain import is_bare
 from llmwire._turns import Placed
 from llmwire.dialects import ReplyTarget, ResponseSource
 from llmwire.dialects.openai_chat._content_read import plain_wire
@@ -36,13 +37,21 @@ from llmwire.dialects.openai_chat._message_write import (
     sort_parts,
     write_spoken,
 )
-from llmwire.dialects.openai_chat._notes import FIELD, Kept, absent, noted, said
+from llmwire.dialects.openai_chat._notes import (
+    FIELD,
+    SAID,
+    Kept,
+    absent,
+    noted,
+    said,
+    spelling,
+)
 from llmwire.dialects.openai_chat._pieces_write import Members
 from llmwire.dialects.openai_chat._reasoning import FIELDS
 from llmwire.dialects.openai_chat._stop import read_stop, stop_of, write_stop
 from llmwire.dialects.openai_chat._text import validated
 from llmwire.dialects.openai_chat._usage import read_usage, write_usage
-from llmwire.dialects.openai_chat._wire import Answer, AnswerChoice
+from llmwire.dialects.openai_chat._wire import Answer, AnswerChoice, AnswerMessage
 from llmwire.dialects.openai_chat._writing import NAME, Writing
 from llmwire.errors import LimitExceeded, RemoteProtocolError
 from llmwire.losses import LossRecorder
@@ -53,6 +62,7 @@ from llmwire.messages import (
     ReasoningPart,
     RefusalPart,
     Response,
+    StopReason,
     TextPart,
     ToolCallPart,
 )
@@ -98,7 +108,8 @@ def _response(wire: Answer, source: ResponseSource) -> Response:
     kept = Kept({n: v for n, v in found.items() if n not in PADDING} if found else None)
     if not isinstance(wire.system_fingerprint, UnsetType):
         kept.extras["system_fingerprint"] = wire.system_fingerprint
-    for name in ("id", "model", "created", "service_tier"):
+    usual = wire.id and wire.model and wire.created and wire.service_tier
+    for name in () if usual else ("id", "model", "created", "service_tier"):
         value = getattr(wire, name)
         if not value:
             if value is not UNSET:
@@ -125,7 +136,8 @@ def _response(wire: Answer, source: ResponseSource) -> Response:
     if isinstance(wire.created, int) and int(float(wire.created)) != wire.created:
         kept.extras["created"] = Raw(encode(wire.created))
     choices = [
-        _choice(choice, at, source, mint_next) for at, choice in enumerate(wire.choices)
+        _read_plain(choice, source) or _choice(choice, at, source, mint_next)
+        for at, choice in enumerate(wire.choices)
     ]
     created = wire.created
     return Response(
@@ -138,6 +150,32 @@ def _response(wire: Answer, source: ResponseSource) -> Response:
         dialect=NAME,
         extras=kept.done(),
     )
+
+
+def _read_plain(wire: AnswerChoice, source: ResponseSource) -> Choice | None:
+    """One text, told as OpenAI tells it; None for everything else."""
+    message, index, word = wire.message, wire.index, wire.finish_reason
+    if not message or type(index) is not int or not word or wire.logprobs != NULL:
+        return None
+    text, notes = message.content, message.annotations
+    usual = AnswerMessage(
+        role="assistant", content=text, refusal=None, annotations=notes
+    )
+    if type(text) is not str or not text or (notes is not UNSET and notes != []):
+        return None
+    if message != usual or wire.extras or message.extras or source.limits.parts < 1:
+        return None
+    parts = (TextPart(text),)
+    return Choice(
+        index=index,
+        parts=parts,
+        stop=stop_of(word, parts, False),
+        raw=word,
+        extras=None if notes is UNSET else {"@message" + SAID: _NO_ANNOTATIONS},
+    )
+
+
+_NO_ANNOTATIONS: Final = Raw(encode({"annotations": []}))
 
 
 def _choice(
@@ -191,7 +229,8 @@ def _choice(
 
 def _asked(parts: tuple[Part, ...], source: ResponseSource) -> tuple[Part, ...]:
     """`parts` whose signatures of this server's own say whose they are."""
-    if source.model is None and source.tag is None:
+    own = [part for part in parts if part.signature is not None]
+    if not own or (source.model is None and source.tag is None):
         return parts
     return tuple(
         part
@@ -320,36 +359,44 @@ def encode_response(response: Response, target: ReplyTarget) -> bytes:
     to = Writing(
         profile=target.profile, losses=target.losses, native=native, extras=native
     )
-    extras = response.extras if native else None
-    missing, quiet = absent(extras), said(extras)
     root: Members = {
         "id": response_id(response.id, native, target.seed),
         "object": "chat.completion",
         "created": int(created_at(response.created, target.created)),
         "model": target.model or response.model or "",
+        "choices": _write_choices(response, to),
     }
-    given = {
-        "id": response.id,
-        "created": response.created,
-        "model": response.model or target.model,
-    }
-    for name in (*given, "object"):
-        if given.get(name) is None and name in missing | set(quiet):
-            del root[name]
-    if native and isinstance(response.created, float) and response.created % 1:
-        root["created"] = response.created
-    root["choices"] = _write_choices(response, to)
     if response.usage is not None:
         root["usage"] = write_usage(response.usage, target.losses, native=native)
     tier = write_tier(response.service_tier, target.losses, native=native)
     if tier is not None:
         root["service_tier"] = tier
+    if native:
+        _restore(root, response, target)
+    else:
+        target.losses.drop_extras(response.extras, "")
+    return encode(root)
+
+
+def _restore(root: Members, response: Response, target: ReplyTarget) -> None:
+    """Give a native answer back what it had and had not."""
+    created, extras = response.created, response.extras
+    if isinstance(created, float) and created % 1:
+        root["created"] = created
+    if not extras:
+        return
+    missing, quiet = spelling(extras)
+    given = {
+        "id": response.id,
+        "created": created,
+        "model": response.model or target.model,
+    }
+    for name in (*given, "object"):
+        if given.get(name) is None and (name in missing or name in quiet):
+            del root[name]
     for name, value in {**quiet, **level(extras)}.items():
         kept = name in ("object", "created")
         root[name] = value if kept else root.get(name, value)
-    if not native:
-        target.losses.drop_extras(response.extras, "")
-    return encode(root)
 
 
 def created_at(native: float | None, given: float | None) -> float:
@@ -389,7 +436,7 @@ def _write_choices(response: Response, to: Writing) -> Any:
     if raw is not None and _rereads(raw, response, to):
         return raw
     return [
-        _write_choice(choice, to, f"choices[{at}]")
+        _write_plain(choice, to) or _write_choice(choice, to, f"choices[{at}]")
         for at, choice in enumerate(response.choices)
     ]
 
@@ -400,14 +447,38 @@ def _rereads(raw: Raw, response: Response, to: Writing) -> bool:
     return again.choices == response.choices
 
 
+def _write_plain(choice: Choice, to: Writing) -> Members | None:
+    """One text of another dialect and nothing that could be lost; else None."""
+    if to.native or len(choice.parts) != 1:
+        return None
+    part, word = choice.parts[0], _PLAIN_STOPS.get(choice.stop)
+    if not is_bare(part) or not part.text or word is None:
+        return None
+    index, parts, stop = choice.index, choice.parts, choice.stop
+    if choice != Choice(index=index, parts=parts, stop=stop, raw=choice.raw):
+        return None
+    return {
+        "index": index,
+        "message": {"role": "assistant", "content": part.text, "refusal": None},
+        "logprobs": None,
+        "finish_reason": word,
+    }
+
+
+_PLAIN_STOPS: Final[Mapping[StopReason, str]] = {
+    stop: write_stop(stop, calls=False, refusal=False) for stop in ("end", "max_tokens")
+}
+"""Stops that have a word of their own."""
+
+
 def _write_choice(choice: Choice, to: Writing, path: str) -> Members:
     extras = choice.extras if to.native else None
-    missing, quiet = absent(extras), said(extras)
+    missing, quiet = spelling(extras)
     written: Members = {}
     if "index" not in missing and "index" not in quiet:
         written["index"] = choice.index
     found = sort_parts(choice.parts, to, path, answer=True)
-    inner = message_extras(extras)
+    inner = message_extras(extras) if extras else None
     message = _write_message(found, inner, to, path)
     if not (choice.parts == () and ("message" in missing or "message" in quiet)):
         written["message"] = message
@@ -430,15 +501,17 @@ def _write_choice(choice: Choice, to: Writing, path: str) -> Members:
         written["finish_reason"] = word
         if not to.native:
             report_stop(choice, word, calls, refusal, to, path)
+    if not to.native:
+        to.losses.drop_extras(choice.extras, path)
+    if not extras:
+        return written
     for name, value in quiet.items():
         if "/" not in name:
             written.setdefault(name, value)
     for name, value in level(extras).items():
         written.setdefault(name, value)
-    if extras and "logprobs" in extras:
+    if "logprobs" in extras:
         written["logprobs"] = extras["logprobs"]
-    if not to.native:
-        to.losses.drop_extras(choice.extras, path)
     return written
 
 
@@ -446,11 +519,13 @@ def _write_message(
     found: Sorted, inner: Extras | None, to: Writing, path: str
 ) -> Members:
     message: Members = {"role": "assistant"}
-    if to.native and "role" in absent(inner):
-        message = {}
     message |= write_spoken(
         found, inner, to, path, answer=True, thinking=answer_thinking
     )
+    if not inner:
+        return message
+    if "role" in absent(inner):
+        del message["role"]
     for name, value in level(inner).items():
         if name == "role":
             message[name] = value

@@ -71,9 +71,8 @@ def read_stop(
 
 def stop_of(word: str | None, parts: Iterable[Part], sequence: bool) -> StopReason:
     """`read_stop` for a message of `parts`."""
-    parts = tuple(parts)
-    calls = any(isinstance(part, ToolCallPart) for part in parts)
-    refusal = any(isinstance(part, RefusalPart) for part in parts)
+    kinds = set(map(type, parts))
+    calls, refusal = ToolCallPart in kinds, RefusalPart in kinds
     return read_stop(word, calls=calls, refusal=refusal, sequence=sequence)
 
 

@@ -199,11 +199,11 @@ def _members(usage: Usage) -> dict[str, Any]:
     """The wire's members that the counts give."""
     members: dict[str, Any] = {}
     if usage.fresh is not None:
-        members["prompt_tokens"] = usage.input
+        members["prompt_tokens"] = prompt_tokens = usage.input
     if usage.output is not None:
         members["completion_tokens"] = usage.output
         if usage.fresh is not None:
-            members["total_tokens"] = usage.input + usage.output
+            members["total_tokens"] = prompt_tokens + usage.output
     write = usage.cache_write
     if usage.cache_write_long is not None:
         write = (write or 0) + usage.cache_write_long

@@ -12,6 +12,7 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
+from bench.filter_shapes import FILTER_SHAPES
 from bench.shapes import SHAPES, Shape, Work
 
 __all__ = ("main", "measure")
@@ -48,7 +49,7 @@ def main(words: Sequence[str]) -> int:
     options = parser.parse_args(words)
     steep = 0
     print(f"{'shape':58} {'n':>8} {'ms, n':>9} {'ms, 2n':>9}  ratio")
-    for shape in SHAPES:
+    for shape in SHAPES + FILTER_SHAPES:
         if options.words and not any(word in shape.name for word in options.words):
             continue
         size = max(int(shape.size * options.scale), 2)

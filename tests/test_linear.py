@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from bench.filter_shapes import FILTER_SHAPES
 from bench.shapes import SHAPES, Shape, Work
 
 STEEP = 2.3
@@ -48,7 +49,7 @@ def _steepness(prepare: Callable[[int], Work], n: int) -> float:
     return (many - some) / max(some - few, 1)
 
 
-@pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.name)
+@pytest.mark.parametrize("shape", SHAPES + FILTER_SHAPES, ids=lambda shape: shape.name)
 def test_twice_the_input_is_twice_the_work(shape: Shape) -> None:
     assert _steepness(shape.prepare, shape.few) <= STEEP
 

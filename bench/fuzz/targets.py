@@ -17,6 +17,7 @@ from msgspec import Struct
 
 import llmwire
 from bench.fuzz import feeds
+from bench.fuzz.filters import FILTER_CHAINS, filter_feed, run_filters
 from bench.fuzz.seeds import DIALECTS
 from bench.fuzz.spoiling import cut
 from llmwire.dialects import ReplyTarget, get
@@ -64,7 +65,7 @@ class ContractBroken(AssertionError):
 
 
 class Target(Struct, frozen=True):
-    """One decoder."""
+    """One decoder, or one chain of filters."""
 
     name: str
     feed: Callable[[Path | None], feeds.Feed]
@@ -293,6 +294,11 @@ def _answer(
 
 # The table
 
+
+def _filter_modules(names: str) -> tuple[str, ...]:
+    return tuple(f"llmwire/filters/{name}.py" for name in names.split())
+
+
 _READING: Final = {
     "stream": "stream_read stream_slots stream_choice stream_calls stream_items "
     "stream_template increments partial",
@@ -337,8 +343,22 @@ def _of_dialect(dialect: str) -> Iterator[Target]:
         )
 
 
+_FILTERS: Final = {
+    "think": _filter_modules("_think_filter _think_scanner _think_rules _match"),
+    "virtual_tools": _filter_modules("_text_to_calls _tool_reader _tool_call"),
+    "leaked_calls": _filter_modules(
+        "_leaked_call_filter _call_scanner _call_regions _call_openers"
+    ),
+    "tool_repair": _filter_modules("tool_repair _argument_scanner"),
+    "structured": _filter_modules("structured _argument_scanner"),
+    "tool_loops": _filter_modules("tool_loops _choice_cuts"),
+    "loops": _filter_modules("loops _loop_detector _choice_cuts"),
+    "all": _filter_modules("_chain _numbering"),
+}
+
+
 def targets() -> list[Target]:
-    """Every decoder and framing."""
+    """Every decoder and framing, and every filter."""
     folder = "llmwire_server/upstream"
     found = [Target("sse", feeds.frame_feed, _run_frames, ("llmwire/sse.py",))]
     for dialect in DIALECTS:
@@ -347,4 +367,7 @@ def targets() -> list[Target]:
     for codec in codecs:
         modules = (f"{folder}/codec.py", f"{folder}/_chunked_{codec}.py")
         found.append(Target(f"http/{codec}", feeds.http_feed, _http(codec), modules))
+    for name, chain in FILTER_CHAINS.items():
+        run = partial(run_filters, chain)
+        found.append(Target(f"filter/{name}", filter_feed, run, _FILTERS[name]))
     return found

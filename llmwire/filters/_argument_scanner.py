@@ -7,8 +7,8 @@ Held are: the name of a member until it is one that the schema knows and its col
 come; the end of a text until what follows shows that it was the end; values that a
 schema lists, numbers and literals until they are whole; closing brackets until
 something follows them, and the last one until the arguments end. The content of texts
-is certain character by character, but for Windows paths, whose backslashes may all be
-meant literally.
+is certain character by character, but for texts that begin as Windows paths, whose
+backslashes may all be meant literally.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ _TOKEN: Final = 4_096
 _AHEAD: Final = 8
 """And what is seen behind it at most, to know that it was the end."""
 _REFERENCES: Final = 16
+_HEAD: Final = 3
+"""Characters of a text that tell whether it begins with a drive's letter alone."""
 _WRAPPERS: Final = frozenset({"name", "arguments", "parameters", "input"})
 """Members of an envelope in which whole arguments may stand."""
 
@@ -146,7 +148,7 @@ class ArgumentScanner:
         self._sure = 0
         self._frames: list[tuple[str, _Terms]] = []
         self._place = terms.of(terms.root)
-        self._tail = ""
+        self._head = ""
         self._step: Callable[[ArgumentScanner], bool] | None = ArgumentScanner._top
 
     @property
@@ -165,7 +167,7 @@ class ArgumentScanner:
             return ""
         inside = not self.held and self._step is ArgumentScanner._text
         if inside and _SPECIAL.search(text) is None:
-            self._tail = (self._tail + text)[-2:]
+            self._note(text)
             return text
         self.held += text
         while self._step is not None and self._step(self):
@@ -323,7 +325,7 @@ class ArgumentScanner:
             return self._goes(None)
         if self._place.listed is None:
             self._at += 1
-            self._tail = ""
+            self._head = ""
             return self._settles(ArgumentScanner._text)
         found = _LOOSE_STRING.match(self.held, self._at)
         if found is None:
@@ -337,14 +339,14 @@ class ArgumentScanner:
         """The inside of a text, certain as it comes."""
         found = _SPECIAL.search(self.held, self._at)
         end = found.start() if found else len(self.held)
-        self._tail = (self._tail + self.held[max(self._at, end - 2) : end])[-2:]
+        self._note(self.held[self._at : end])
         self._at = self._sure = end
         if found is None:
             return False
         if found[0] == '"':
             self._at += 1
             return self._goes(ArgumentScanner._after)
-        if _DRIVE.fullmatch(self._tail):
+        if _DRIVE.fullmatch(self._head):
             return self._goes(ArgumentScanner._path)
         return self._escaped()
 
@@ -355,8 +357,13 @@ class ArgumentScanner:
             partial = _PARTIAL_ESCAPE.match(self.held, self._at)
             return partial is None and self._goes(None)
         self._at = self._sure = escape.end()
-        self._tail = ""
+        self._note(escape[0])
         return True
+
+    def _note(self, content: str) -> None:
+        """The text goes on with `content`; only its first characters matter."""
+        if len(self._head) < _HEAD:
+            self._head = (self._head + content)[:_HEAD]
 
     def _path(self) -> bool:
         """The rest of a text with a drive's letter: certain once it is whole."""

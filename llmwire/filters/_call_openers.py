@@ -13,6 +13,7 @@ from enum import Enum
 from typing import Final, Literal, TypeAlias
 
 from llmwire.filters._call_formats import CallFormat
+from llmwire.filters._match import beginnings
 
 __all__ = ("HOLD", "Openers")
 
@@ -25,6 +26,8 @@ HOLD: Final = _Hold.HOLD
 """A word could still come."""
 _Held: TypeAlias = Literal[_Hold.HOLD]
 _Search: TypeAlias = Callable[..., "re.Match[str] | None"]
+_HEAD: Final = 4
+_BLANKS: Final = re.compile(r"[ \t]*")
 
 
 class Openers:
@@ -46,14 +49,46 @@ class Openers:
         pattern = "|".join(map(re.escape, anywhere)) or "(?!)"
         self.search: Final[_Search] = re.compile(pattern).search
         """The first word within a text."""
-        letters = "".join({re.escape(word[0]) for word in anywhere}) + "\\n"
-        self.trigger: Final[_Search] = re.compile(f"[{letters}]").search
-        """Whether a word, or a line, may begin in a text."""
+        self.trigger: Final[_Search] = re.compile(beginnings(anywhere)).search
+        """Whether one of them may begin in a text, by its first two letters."""
         self._prefixes = {word[:at] for word in anywhere for at in range(1, len(word))}
         self._longest = max(map(len, anywhere), default=1)
         self._lines = sorted(line)
         self._sizes = sorted(set(map(len, line)), reverse=True)
         self._letters = {word[0] for word in line}
+        self._short = {word[0] for word in line if len(word) < _HEAD}
+        self._heads = {word[:size] for word in line for size in range(1, _HEAD + 1)}
+
+    def line_behind(self, text: str, bare: bool) -> bool | None:
+        """Whether the line behind `text` has nothing but blanks.
+
+        Args:
+            text: The next piece.
+            bare: The line before it has nothing but blanks.
+
+        Returns:
+            That, or None: a word that begins lines stands in it, or may.
+        """
+        start = text.rfind("\n") + 1
+        if not start or (not bare and text.find("\n") + 1 == start):
+            line = text[start:].lstrip(" \t")
+            if not line:
+                return True
+            if line[0] not in self._letters or not self._may_begin(line[:_HEAD]):
+                return False
+        at = 0 if bare else text.find("\n") + 1
+        while bare or at:
+            at = _BLANKS.match(text, at).end()  # type: ignore[union-attr]  # it matches nothing too
+            if at == len(text):
+                return True
+            if self.line_word(text, at, False) is not None:
+                return None
+            at, bare = text.find("\n", at) + 1, False
+        return False
+
+    def _may_begin(self, head: str) -> bool:
+        """Whether a word that begins lines may begin so: with up to four letters."""
+        return head in self._heads or head[0] in self._short
 
     def reach(self, text: str) -> int:
         """How much of the end of `text` could become a word that stands anywhere."""
@@ -64,7 +99,7 @@ class Openers:
 
     def line_word(self, text: str, at: int, final: bool) -> str | _Held | None:
         """The longest word that begins a line at `at`; HOLD: not yet known."""
-        if text[at] not in self._letters:
+        if not self._may_begin(text[at : at + _HEAD]):
             return None
         rest = text[at : at + self._sizes[0]]
         if not final:

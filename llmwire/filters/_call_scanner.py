@@ -41,7 +41,7 @@ __all__ = ("CallScanner", "CallText", "MissedCall", "Piece")
 
 _BLOCK: Final = 1024
 """Characters that are looked at together."""
-_BATCH: Final = 64
+_BATCH: Final = 256
 """Pieces of text after which it is told apart what they quote."""
 _PATIENCE: Final = 256
 """White space after a call that is held back at most."""
@@ -190,6 +190,8 @@ class CallScanner:
         """Nothing was said yet, or nothing since the last call."""
         self._at = 0
         """Characters that came out."""
+        self._steady = False
+        """What comes is text, unless it begins a call."""
         self._vain = 0
         self._told = 0
 
@@ -200,10 +202,13 @@ class CallScanner:
 
     def passes(self, text: str) -> bool:
         """Whether `text` is nothing but text; then it is taken as said."""
-        if self._bare or self._held or self._region or self._trailers:
+        if not self._steady or self._trigger(text):
             return False
-        if self._trigger(text):
-            return False
+        if self._bare or "\n" in text:
+            bare = self._openers.line_behind(text, self._bare)
+            if bare is None:
+                return False
+            self._bare = bare
         self._said.append(text)
         if len(self._said) > _BATCH:
             self._quoting.digest()
@@ -212,6 +217,11 @@ class CallScanner:
 
     def feed(self, text: str) -> Sequence[Piece]:
         """What is certain now that the text goes on with `text`."""
+        if self._held and not (self._region or self._trailers or self._fresh):
+            text, self._held = self._held + text, ""
+            self._steady = True
+            if self.passes(text):
+                return [text]
         self._run(text)
         return self._drained()
 
@@ -234,6 +244,8 @@ class CallScanner:
         return self._drained()
 
     def _drained(self) -> list[Piece]:
+        waits = self._held or self._region or self._trailers
+        self._steady = not waits and not self._fresh
         out, self._out = self._out, []
         return _joined(out) if len(out) > 1 else out
 

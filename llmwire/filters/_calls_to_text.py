@@ -12,7 +12,8 @@ Rules:
 4. A call that broke off, or whose arguments are no object, has no closing tag: no
    client runs it.
 5. Where a choice may have one call only, further ones are dropped, each with a `Loss`.
-6. A choice with calls that ended with `tool_use` ends with `end`.
+6. A choice with calls that ended with `tool_use` ends with `end`; one with a call that
+   broke off never ends properly: it says `max_tokens`.
 7. Members and events of one dialect that name a call mean nothing on a text.
 """
 
@@ -82,14 +83,15 @@ class CallsToText:
         self._syntax = syntax
         self._one_call = one_call
         self._numbering = Numbering()
-        self._open: dict[int, tuple[CallWriter, str]] = {}
-        """Open calls, and their places."""
+        self._open: dict[int, tuple[CallWriter, str, int]] = {}
+        """Open calls, their places and choices."""
         self._was_call: set[int] = set()
         self._texts: dict[int, int] = {}
         """Open text parts and their choices."""
         self._last: dict[int, str] = {}
         """The last character of a choice's text so far."""
-        self._called: set[int] = set()
+        self._called: dict[int, bool] = {}
+        """Choices with calls, and whether all of these are whole."""
         self._losses: list[Loss] = []
 
     @property
@@ -100,7 +102,7 @@ class CallsToText:
     @property
     def held(self) -> int:
         """Characters held back now."""
-        return sum(writer.held for writer, _ in self._open.values())
+        return sum(writer.held for writer, _, _ in self._open.values())
 
     def __call__(self, event: Event) -> Sequence[Event]:
         """The events that are due now."""
@@ -122,7 +124,7 @@ class CallsToText:
         if choice in self._called and self._one_call:
             self._lose(f"choices[{choice}]", "dropped", "one call in a message is all")
             return ()
-        self._called.add(choice)
+        self._called.setdefault(choice, True)
         tool = self._tools.get(part.name)
         writer = CallWriter(
             self._syntax,
@@ -131,7 +133,7 @@ class CallsToText:
             custom=part.kind == "custom",
         )
         place = self._numbering.place(self._numbering.start(event.index, choice))
-        self._open[event.index] = writer, place
+        self._open[event.index] = writer, place, choice
         text = TextPart("", signature=part.signature)
         lines = "" if self._last.get(choice, "\n") in ("", "\n") else "\n\n"
         self._last[choice] = ">"
@@ -158,8 +160,10 @@ class CallsToText:
         due: list[Event] = []
         opened = self._open.pop(event.index, None)
         if opened is not None:
-            writer, place = opened
-            text = writer.finish(complete=event.status == "complete")
+            writer, place, choice = opened
+            whole = event.status == "complete"
+            self._called[choice] = self._called[choice] and whole
+            text = writer.finish(complete=whole)
             if text:
                 due += self._numbering.moved(TextDelta(event.index, text))
             for action, reason in writer.changes:
@@ -179,7 +183,10 @@ class CallsToText:
         return self._numbering.moved(event)
 
     def _on_message_end(self, event: MessageEnd) -> Sequence[Event]:
-        if event.stop == "tool_use" and event.choice in self._called:
+        whole = self._called.get(event.choice)
+        if whole is False and event.stop in ("end", "tool_use"):
+            return (replace(event, stop="max_tokens", raw=None),)
+        if whole and event.stop == "tool_use":
             return (replace(event, stop="end", raw=None),)
         return (event,)
 

@@ -18,6 +18,8 @@ Theory of operation: the filters become stages. Behind a filter that may end sta
 `_Closer`, behind every filter of a checked chain a `_Proof`; both are filters
 themselves. Per position one table says, for each type of event, which stage from there
 on is the first to want it; an event is pushed from stage to stage by these tables.
+Nearly every event comes back from a stage alone and of the same type: as long as it
+does, it goes straight along the path of its type.
 """
 
 from __future__ import annotations
@@ -66,6 +68,7 @@ class Filter(Protocol):
         ...
 
 
+_Path: TypeAlias = "tuple[tuple[int, Filter], ...]"
 FilterFactory: TypeAlias = Callable[[Request], Filter | None]
 """Makes the filter for one attempt at a request; None: there is nothing to do."""
 
@@ -84,6 +87,7 @@ class FilterChain:
         self._routes = _routes(self._stages) if self._stages else _NO_ROUTES
         self._last = len(self._stages)
         self._passing = _passing(self._routes) if self._stages else _ALL_PASS
+        self._paths: dict[type[Event], _Path] = {}
         self._done = False
 
     @property
@@ -119,10 +123,46 @@ class FilterChain:
         """
         if self._done:
             return []
-        if type(event) in self._passing:
-            return [event]
+        kind = type(event)
+        path = self._paths.get(kind)
+        if path is None:
+            path = self._paths[kind] = self._path(kind)
+        for behind, take in path:
+            given = take(event)
+            if len(given) == 1:
+                only = given[0]
+                if only is event:
+                    continue
+                if type(only) is kind:
+                    event = only
+                    continue
+            return self._spread(event, given, behind)
+        return [event]
+
+    def _path(self, kind: type[Event]) -> _Path:
+        """The stages that want `kind`, each with the position behind it."""
+        path: list[tuple[int, Filter]] = []
+        at = self._routes[0][kind]
+        while at != self._last:
+            path.append((at + 1, self._stages[at].__call__))
+            at = self._routes[at + 1][kind]
+        if kind in TERMINAL:
+            path.append((self._last, self._end))
+        return tuple(path)
+
+    def _end(self, event: Event) -> Sequence[Event]:
+        self._done = True
+        return (event,)
+
+    def _spread(self, event: Event, given: Sequence[Event], behind: int) -> list[Event]:
+        """A stage made `given` of `event`: send it on from position `behind`."""
         due: list[Event] = []
-        self._push(event, 0, due)
+        for each in given:
+            self._push(each, behind, due)
+            if self._done:
+                return due
+        if type(event) in TERMINAL:
+            self._push(event, behind, due)
         return due
 
     def _push(self, event: Event, at: int, due: list[Event]) -> None:
@@ -196,6 +236,9 @@ _NO_ROUTES: Final = _routes(())
 _ALL_PASS: Final = _passing(_NO_ROUTES)
 
 
+_NONE: Final = -1
+
+
 class _Closer:
     """Closes what the filter before it left open (rule 4).
 
@@ -210,19 +253,23 @@ class _Closer:
     def __init__(self, ending: Filter) -> None:
         self._ending = ending
         self._started = False
-        self._open: dict[int, int] = {}
+        self._choice_of: dict[int, int] = {}
+        self._open: dict[int, dict[int, None]] = {}
+        """By choice: its parts that are open."""
         self._arguments: dict[int, list[str]] = {}
         self._over: dict[int, bool] = {}
 
     def __call__(self, event: Event) -> Sequence[Event]:
         """`event`, behind the ends that it lacks."""
-        if isinstance(event, ArgumentsDelta):
-            if event.index in self._arguments:
-                self._arguments[event.index].append(event.text)
+        if type(event) is ArgumentsDelta:
+            pieces = self._arguments.get(event.index)
+            if pieces is not None:
+                pieces.append(event.text)
         elif isinstance(event, PartStart):
             self._start(event)
         elif isinstance(event, PartEnd):
-            self._open.pop(event.index, None)
+            choice = self._choice_of.pop(event.index, _NONE)
+            self._open.get(choice, {}).pop(event.index, None)
             self._arguments.pop(event.index, None)
         elif isinstance(event, MessageEnd):
             return [*self._closed(event.choice), event]
@@ -233,7 +280,8 @@ class _Closer:
         return (event,)
 
     def _start(self, event: PartStart) -> None:
-        self._open[event.index] = event.choice
+        self._choice_of[event.index] = event.choice
+        self._open.setdefault(event.choice, {})[event.index] = None
         self._over.setdefault(event.choice, False)
         part = event.part
         if isinstance(part, ToolCallPart) and part.kind == "function":
@@ -243,8 +291,8 @@ class _Closer:
         """The ends of the open parts of `choice`, which is over with them."""
         self._over[choice] = True
         ends: list[Event] = []
-        for index in [at for at, of in self._open.items() if of == choice]:
-            del self._open[index]
+        for index in self._open.pop(choice, {}):
+            del self._choice_of[index]
             pieces = self._arguments.pop(index, None)
             whole = pieces is not None and whole_arguments("".join(pieces))
             status: Literal["complete", "incomplete"]

@@ -6,8 +6,10 @@ answer makes anyway `ProperCalls`.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
+from math import inf
 from typing import Any, Final, Literal, TypeAlias
 
 from msgspec import Struct
@@ -88,6 +90,7 @@ class _Source:
         "base",
         "blank",
         "called",
+        "done",
         "fresh",
         "kind",
         "out",
@@ -110,8 +113,10 @@ class _Source:
         """The last that went out is a call."""
         self.blank: list[str] = []
         """White space that waits for a text."""
-        self.waiting: list[Event] = []
-        """What names the part while its text is held."""
+        self.done = 0
+        """Characters that are out, or left out."""
+        self.waiting: deque[tuple[int, Event]] = deque()
+        """What names the part while its text is held, each with its place in it."""
         self.base = 0
         """Characters of it before the part that is going out."""
 
@@ -159,6 +164,8 @@ class LeakedCallFilter:
             self._openers[ReasoningPart] = openers_of(names, tuple(tools), True)
         self._numbering = Numbering()
         self._sources: dict[int, _Source] = {}
+        self._latest: _Source | None = None
+        """What began last, which alone may not go out yet."""
         self._over: dict[int, _Source] = {}
         self._proper = ProperCalls(self._numbering, limit)
         self._ids: set[str] = set()
@@ -181,7 +188,9 @@ class LeakedCallFilter:
 
     def __call__(self, event: Event) -> Sequence[Event]:
         """The events that are due now."""
-        if type(event) is TextDelta:
+        if type(event) is TextDelta or (
+            type(event) is ReasoningDelta and event.summary is None
+        ):
             source = self._sources.get(event.index)
             if (
                 source is not None
@@ -198,11 +207,9 @@ class LeakedCallFilter:
 
     def _on_start(self, event: PartStart) -> Sequence[Event]:
         due: list[Event] = []
-        for source in self._sources.values():
-            if source.fresh:
-                self._open(source, due)
-                if not source.scanner.held:
-                    self._release(source, due)
+        before, self._latest = self._latest, None
+        if before is not None and before.fresh:
+            self._open(before, due)
         part = event.part
         if isinstance(part, ToolCallPart) and part.kind == "function":
             self._ids.add(part.call_id)
@@ -214,7 +221,7 @@ class LeakedCallFilter:
         empty, text = _emptied(part)
         scanner = CallScanner(openers, self._tools, self._limit)
         source = _Source(PartStart(event.index, empty, event.choice), scanner)
-        self._sources[event.index] = source
+        self._sources[event.index] = self._latest = source
         if text:
             self._begin(source, event, text, due)
         return due
@@ -235,10 +242,12 @@ class LeakedCallFilter:
         source = self._sources.get(event.index)
         if source is None:
             return self._numbering.moved(event)
-        if source.out >= 0 and not source.waiting and source.scanner.passes(event.text):
+        moved = source.out >= 0 and source.out != event.index and not source.waiting
+        if moved and source.scanner.passes(event.text):
             return (source.delta(event.text),)
         due: list[Event] = []
-        self._take(source, source.scanner.feed(event.text), due)
+        pieces = source.scanner.feed(event.text) if event.text else ("",)
+        self._take(source, pieces, due)
         return due
 
     def _on_reasoning(self, event: ReasoningDelta) -> Sequence[Event]:
@@ -247,21 +256,24 @@ class LeakedCallFilter:
 
     def _take(self, source: _Source, pieces: Iterable[Piece], due: list[Event]) -> None:
         for piece in pieces:
+            text = piece if isinstance(piece, str) else piece.text
+            source.done += len(text)
             if isinstance(piece, str):
                 self._say(source, piece, due)
             elif piece.calls:
                 self._call(source, piece, due)
             else:
-                source.base += len(piece.text)
-        if source.out >= 0 and not source.scanner.held:
-            self._release(source, due)
+                source.base += len(text)
+            if source.out >= 0:
+                self._release(source, due, source.done)
 
     def _say(self, source: _Source, text: str, due: list[Event]) -> None:
         """`text` goes out, unless it is white space behind which a call may come."""
         if source.out >= 0:
             due.append(source.delta(text))
             return
-        source.blank.append(text)
+        if text or not source.blank:
+            source.blank.append(text)
         if text.strip() or sum(map(len, source.blank)) > _PATIENCE:
             self._open(source, due)
 
@@ -278,12 +290,12 @@ class LeakedCallFilter:
         source.fresh = source.called = False
         due += map(source.delta, source.blank)
         source.blank = []
+        self._release(source, due, source.done)
 
-    def _release(self, source: _Source, due: list[Event]) -> None:
-        """What waited goes to the last part that came of `source`."""
-        waiting, source.waiting = source.waiting, []
-        for event in waiting:
-            due += self._placed(source, event)
+    def _release(self, source: _Source, due: list[Event], to: float = inf) -> None:
+        """What waited, up to a place, goes to the last part that came of `source`."""
+        while source.waiting and source.waiting[0][0] <= to:
+            due += self._placed(source, source.waiting.popleft()[1])
 
     def _call(self, source: _Source, piece: CallText, due: list[Event]) -> None:
         """Calls that were text; they stay text where they were made properly."""
@@ -311,13 +323,12 @@ class LeakedCallFilter:
         """The text before a call is over."""
         if source.out >= 0:
             due.append(PartEnd(source.out))
-        kept: list[Event] = []
-        for event in source.waiting:
+        waiting, source.waiting = source.waiting, deque()
+        for place, event in waiting:
             if isinstance(event, (CitationDelta, LogprobsDelta)):
                 self._lose(source, event)
             else:
-                kept.append(event)
-        source.waiting = kept
+                source.waiting.append((place, event))
         source.out, source.blank = _NONE, []
         source.fresh, source.called = False, True
         source.base = piece.start + len(piece.text)
@@ -373,7 +384,7 @@ class LeakedCallFilter:
         if isinstance(event, ReasoningDelta) and source.out < 0:
             self._open(source, due)
         elif source.out < 0 or source.scanner.held:
-            source.waiting.append(event)
+            source.waiting.append((source.done + source.scanner.held, event))
             if len(source.waiting) > _WAITING:
                 if source.fresh:
                     self._open(source, due)
@@ -398,22 +409,21 @@ class LeakedCallFilter:
             return self._proper.end(event)
         due: list[Event] = []
         self._finish(source, due, event.status == "incomplete")
-        if source.fresh:
-            self._open(source, due)
-        self._release(source, due)
         if source.out >= 0:
             due.append(replace(event, index=source.out))
-        del self._sources[event.index]
-        self._over[event.index] = source
+        self._over[event.index] = self._sources.pop(event.index)
         return due
 
     def _finish(self, source: _Source, due: list[Event], cut: bool) -> None:
-        """No more text comes."""
+        """No more text comes; what is held goes out."""
         self._take(source, source.scanner.finish(cut=cut), due)
         for missed in source.scanner.missed:
             text = CallText(missed.format, "", missed.start)
             outcome: LeakOutcome = "too_long" if missed.too_long else "incomplete"
             self._find(source, text, outcome, None)
+        if source.fresh:
+            self._open(source, due)
+        self._release(source, due)
 
     def _on_arguments(self, event: ArgumentsDelta) -> Sequence[Event]:
         return self._proper.grow(event)
@@ -427,9 +437,6 @@ class LeakedCallFilter:
         due: list[Event] = []
         for source in self._sources.values():
             self._finish(source, due, True)
-            if source.fresh:
-                self._open(source, due)
-            self._release(source, due)
         self._sources = {}
         return [*due, *self._proper.finish(), event]
 

@@ -24,13 +24,27 @@ _OUT: Final = -1
 class Words:
     """What to look for. Empty words are left out, equal ones taken once."""
 
-    __slots__ = ("first", "tables", "words")
+    __slots__ = ("begins", "tables", "words")
 
     def __init__(self, words: Iterable[str]) -> None:
         self.words: Final = tuple(dict.fromkeys(word for word in words if word))
         self.tables: Final = tuple(map(_borders, self.words))
-        letters = "|".join(re.escape(word[0]) for word in self.words)
-        self.first: Final = re.compile(letters or "(?!)").search
+        self.begins: Final = re.compile(beginnings(self.words)).search
+        """Whether one of them may begin in a text, by its first two letters."""
+
+
+def beginnings(words: Iterable[str]) -> str:
+    """A pattern of how `words` begin: two letters, or one at the end of a text."""
+    seconds: dict[str, set[str]] = {}
+    for word in words:
+        seconds.setdefault(word[0], set()).add(re.escape(word[1:2]))
+    starts = [
+        re.escape(first)
+        if "" in then
+        else f"{re.escape(first)}(?:[{''.join(sorted(then))}]|\\Z)"
+        for first, then in seconds.items()
+    ]
+    return "|".join(starts) or "(?!)"
 
 
 def _borders(word: str) -> list[int]:
@@ -67,7 +81,7 @@ class Finder:
         base = len(self.held)
         if base:
             text = self.held + text
-        elif self._words.first(text) is None:
+        elif self._words.begins(text) is None:
             return text, None, ""
         reach = 0
         for at, state in enumerate(self._states):

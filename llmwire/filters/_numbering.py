@@ -6,11 +6,11 @@ event is moved to the index that its part has on the way out.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from msgspec.structs import replace
 
-from llmwire.events import Event, TextDelta
+from llmwire.events import ArgumentsDelta, Event, TextDelta
 
 
 class Numbering:
@@ -19,10 +19,12 @@ class Numbering:
     Grows with the number of parts, which whoever reads the stream limits.
     """
 
-    __slots__ = ("_counts", "_out", "_places")
+    __slots__ = ("_counts", "_out", "_places", "out")
 
     def __init__(self) -> None:
         self._out: dict[int, int] = {}
+        self.out: Final = self._out.get
+        """Where the part that came in as an index goes out; None: it does not."""
         self._places: list[str] = []
         self._counts: dict[int, int] = {}
 
@@ -42,10 +44,6 @@ class Numbering:
         """What names the incoming part `index` is meant for the outgoing `out`."""
         self._out[index] = out
 
-    def out(self, index: int) -> int | None:
-        """Where the part that came in as `index` goes out; None: it does not."""
-        return self._out.get(index)
-
     def place(self, out: int) -> str:
         """Path of the outgoing part `out` in the neutral answer, for a `Loss`."""
         return self._places[out]
@@ -56,11 +54,11 @@ class Numbering:
         if index is None:
             return (event,)
         out = self._out.get(index)
-        if out is None:
-            return ()
         if out == index:
             return (event,)
-        if isinstance(event, TextDelta):
-            return (TextDelta(out, event.text),)
+        if out is None:
+            return ()
+        if isinstance(event, (TextDelta, ArgumentsDelta)):
+            return (type(event)(out, event.text),)
         changed: Any = replace(event, index=out)
         return (changed,)

@@ -46,6 +46,8 @@ class ProperCalls:
         self._open: dict[int, _Call] = {}
         self._proper: set[tuple[int, str, str]] = set()
         self._expected: set[tuple[int, str, str]] = set()
+        self._names: set[tuple[int, str]] = set()
+        """Of what is expected."""
 
     @property
     def held(self) -> int:
@@ -60,12 +62,12 @@ class ProperCalls:
     def expect(self, choice: int, call: FoundCall) -> None:
         """`call` was made of text; it may come properly too."""
         self._expected.add((choice, *_canonical(call)))
+        self._names.add((choice, call.name))
 
     def start(self, event: PartStart, part: ToolCallPart) -> Sequence[Event]:
         """A call begins."""
         self._open[event.index] = call = _Call(part, event.choice)
-        expected = {(choice, name) for choice, name, _ in self._expected}
-        if (event.choice, part.name) in expected:
+        if (event.choice, part.name) in self._names:
             call.held = [event]
             return ()
         self._numbering.start(event.index, event.choice)

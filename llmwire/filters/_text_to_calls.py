@@ -92,6 +92,8 @@ class TextToCalls:
         self._count = 0
         self._numbering = Numbering()
         self._texts: dict[int, _Text] = {}
+        self._latest: dict[int, _Text] = {}
+        """By choice: the text that began last, which alone may not go out yet."""
         self._over: dict[int, _Text] = {}
         self._called: dict[int, bool] = {}
         """Choice -> whether all of its calls are complete."""
@@ -109,20 +111,24 @@ class TextToCalls:
 
     def __call__(self, event: Event) -> Sequence[Event]:
         """The events that are due now."""
+        if type(event) is TextDelta and event.text:
+            text = self._texts[event.index]
+            if text.open == event.index and text.reader.passes(event.text):
+                return (event,)
         return _TAKE.get(type(event), TextToCalls._on_named)(self, event)
 
     def _on_start(self, event: PartStart) -> Sequence[Event]:
         due: list[Event] = []
-        for text in self._texts.values():
-            silent = text.waiting is not None and not text.split
-            if silent and text.start.choice == event.choice:
-                self._go(text, due)
+        before = self._latest.pop(event.choice, None)
+        if before is not None and before.waiting is not None and not before.split:
+            self._go(before, due)
         part = event.part
         if not isinstance(part, TextPart):
             self._numbering.start(event.index, event.choice)
             return [*due, *self._numbering.moved(event)]
         start = PartStart(event.index, replace(part, text=""), event.choice)
         self._texts[event.index] = text = _Text(start, self._markup)
+        self._latest[event.choice] = text
         return [*due, *self._grown(text, text.reader.feed(part.text))]
 
     def _on_text(self, event: TextDelta) -> Sequence[Event]:

@@ -74,6 +74,7 @@ class _Text:
         "room",
         "scanner",
         "start",
+        "stays",
         "talking",
         "thinking",
         "thought",
@@ -91,6 +92,8 @@ class _Text:
         """It goes out as it came in, if it turns out to be text."""
         self.talking = False
         """Its text goes out."""
+        self.stays = False
+        """It goes out as it came in, under the same index, and has begun to."""
         self.thinking = False
         """A thought that has content is open."""
         self.waiting: list[Event] = []
@@ -172,6 +175,8 @@ class ThinkTagFilter:
         self._incoming = Numbering()
         self._begun: set[int] = set()
         self._texts: dict[int, _Text] = {}
+        self._latest: dict[int, _Text] = {}
+        """By choice: the text that began last, which alone may not go out yet."""
         self._over: dict[int, _Text] = {}
         self._losses: dict[tuple[str, str], Loss] = {}
         self._findings: list[ThoughtFinding] = []
@@ -197,14 +202,18 @@ class ThinkTagFilter:
 
     def __call__(self, event: Event) -> Sequence[Event]:
         """The events that are due now."""
+        if type(event) is TextDelta:
+            text = self._texts.get(event.index)
+            if text is not None and text.stays and text.scanner.passes(event.text):
+                return (event,)
         return _TAKE.get(type(event), ThinkTagFilter._on_named)(self, event)
 
     def _on_start(self, event: PartStart) -> Sequence[Event]:
         due: list[Event] = []
         choice, part = event.choice, event.part
-        for text in self._texts.values():
-            if text.fresh and not text.talking and text.start.choice == choice:
-                self._settle(text, due)
+        before = self._latest.pop(choice, None)
+        if before is not None and before.fresh and not before.talking:
+            self._settle(before, due)
         first = choice not in self._begun
         self._begun.add(choice)
         path = self._incoming.place(self._incoming.start(event.index, choice))
@@ -218,7 +227,8 @@ class ThinkTagFilter:
         )
         empty = PartStart(event.index, replace(part, text=""), choice)
         trace = ThoughtTrace(path, self._findings)
-        self._texts[event.index] = _Text(empty, scanner, trace)
+        text = self._texts[event.index] = _Text(empty, scanner, trace)
+        self._latest[choice] = text
         if part.text:
             due += self._on_text(TextDelta(event.index, part.text))
         return due
@@ -315,6 +325,7 @@ class ThinkTagFilter:
         choice = text.start.choice
         self._spoken.add(choice)
         text.out = self._numbering.start(text.start.index, choice)
+        text.stays = text.fresh and text.out == text.start.index
         due += self._numbering.moved(text.start)
         waiting, text.waiting = text.waiting, []
         for event in waiting:

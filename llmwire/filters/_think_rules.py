@@ -126,19 +126,20 @@ class ThinkRules:
 class TagFinder:
     """A `Finder` that may take ASCII letters in either case."""
 
-    __slots__ = ("_finder", "_first", "_ignore_case", "held")
+    __slots__ = ("_begins", "_finder", "_ignore_case", "held")
 
     def __init__(self, words: Words, *, ignore_case: bool = False) -> None:
         self._finder = Finder(words)
-        self._first = words.first
+        self._begins = words.begins
         self._ignore_case = ignore_case
         self.held = ""
         """The end of the text so far, where it could become a word."""
 
     def passes(self, text: str) -> bool:
         """Whether `feed` would give all of `text` and remember nothing of it."""
-        folded = fold(text) if self._ignore_case else text
-        return not self.held and self._first(folded) is None
+        if self.held:
+            return False
+        return self._begins(fold(text) if self._ignore_case else text) is None
 
     def feed(self, text: str) -> tuple[str, str | None, str]:
         """As `Finder.feed`, with every text as it was written."""

@@ -73,6 +73,7 @@ class ThoughtScanner:
     """
 
     __slots__ = (
+        "_closes",
         "_finder",
         "_holding",
         "_implicit",
@@ -93,6 +94,7 @@ class ThoughtScanner:
         self, rules: ThinkRules, *, implicit: bool = False, first: bool = True
     ) -> None:
         self._rules = rules
+        self._closes = rules.closings.begins
         self._implicit = implicit
         self._holding = rules.retroactive if first else 0
         self.phase = Phase.LOOKING
@@ -136,12 +138,17 @@ class ThoughtScanner:
                 rest = _ADVANCE[self.phase](self, rest, due)
         return due
 
+    def passes(self, text: str) -> bool:
+        """As `overhear`, if nothing in `text` could be a tag."""
+        watch = self._watch
+        if watch is None or watch.held or self._closes(text):
+            return False
+        self._seen += len(text)
+        return True
+
     def overhear(self, text: str) -> None:
         """As `feed`, once it is a text without thoughts."""
-        watch = self._watch
-        if watch is not None and watch.passes(text):
-            self._seen += len(text)
-        else:
+        if not self.passes(text):
             self._look_on(text)
 
     def is_thought(self, text: str) -> bool:

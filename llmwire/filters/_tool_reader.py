@@ -33,6 +33,8 @@ from llmwire.filters._tool_call import Arguments, Call, Token
 from llmwire.filters._tool_tags import Markup, Opening, Tags
 
 _MOST_BLANK: Final = 256
+_BATCH: Final = 256
+"""Pieces of text after which their lines are followed."""
 _SLICE: Final = 1024
 """Characters that are taken at once, for what is held is copied at every step."""
 _BLANK: Final = " \t\r\n"
@@ -55,12 +57,15 @@ class MarkupReader:
         "_held",
         "_indent",
         "_markup",
+        "_said",
     )
 
     def __init__(self, markup: Markup) -> None:
         self._markup = markup
         self._held = ""
         self._due: list[Token] = []
+        self._said: list[str] = []
+        """Text whose lines were not followed yet."""
         self._fences = Fences()
         self._indent = True
         """The line of the text has nothing but white space so far."""
@@ -76,11 +81,18 @@ class MarkupReader:
         """Characters held back now, but for those of values that wait."""
         return len(self._held) + len(self._gap or "")
 
+    def passes(self, text: str) -> bool:
+        """Whether `text` is nothing but text; then it is taken as said."""
+        if "<" in text or self._held or self._call or self._gap is not None:
+            return False
+        self._said.append(text)
+        if len(self._said) > _BATCH:
+            self._follow_lines()
+        return True
+
     def feed(self, text: str) -> list[Token]:
         """What is certain now that the text goes on with `text`."""
-        quiet = self._gap is None and self._call is None and not self._held
-        if quiet and "<" not in text:
-            self._follow_lines(text)
+        if self.passes(text):
             return [text] if text else []
         for at in range(0, len(text), _SLICE):
             self._held += text[at : at + _SLICE]
@@ -120,7 +132,7 @@ class MarkupReader:
                 self._blocked, self._gap = False, ""
                 return True
         at = text.find("<")
-        if at == 0 and self._indent and self._fences.since is None:
+        if at == 0 and self._begins_line():
             found = self._opening()
             if found is None:
                 return False
@@ -172,7 +184,7 @@ class MarkupReader:
 
     def _say(self, text: str) -> None:
         """`text` is text."""
-        self._follow_lines(text)
+        self._said.append(text)
         if self._gap is not None:
             text = self._gap + text
             if len(text) <= _MOST_BLANK and not text.strip():
@@ -181,8 +193,15 @@ class MarkupReader:
             self._gap = None
         self._due.append(text)
 
-    def _follow_lines(self, text: str) -> None:
-        """The text goes on with `text`."""
+    def _begins_line(self) -> bool:
+        """Whether a line of the text begins here, outside fenced code."""
+        self._follow_lines()
+        return self._indent and self._fences.since is None
+
+    def _follow_lines(self) -> None:
+        """Look at what was said."""
+        text = "".join(self._said)
+        self._said.clear()
         self._fences.feed(text)
         newline = text.rfind("\n")
         if newline >= 0 or self._indent:

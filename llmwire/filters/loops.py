@@ -28,7 +28,6 @@ from llmwire.events import (
     EVENT_TYPES,
     ArgumentsDelta,
     Event,
-    Extra,
     MessageEnd,
     MessageStart,
     PartEnd,
@@ -36,12 +35,12 @@ from llmwire.events import (
     Ping,
     ReasoningDelta,
     ServiceTier,
-    StreamEnd,
     StreamError,
     TextDelta,
     UsageUpdate,
 )
 from llmwire.filters._chain import FilterFactory
+from llmwire.filters._choice_cuts import ChoiceCuts
 from llmwire.filters._loop_detector import (
     Loop,
     LoopContext,
@@ -49,7 +48,6 @@ from llmwire.filters._loop_detector import (
     LoopLevel,
     needs,
 )
-from llmwire.filters._numbering import Numbering
 from llmwire.losses import Loss
 from llmwire.messages import APIError, Part, ReasoningPart, TextPart, ToolCallPart
 from llmwire.requests import Request
@@ -118,8 +116,6 @@ class LoopFilter:
         choices: int = 1,
     ) -> None:
         _check_words(action, at, watch)
-        self.ended: MessageEnd | None = None
-        """Set once the answer was ended here."""
         self.findings: tuple[LoopFinding, ...] = ()
         """What was found, the first 64."""
         self.losses: tuple[Loss, ...] = ()
@@ -127,34 +123,36 @@ class LoopFilter:
         self._action = action
         self._levels = ("confirmed",) if at == "confirmed" else get_args(LoopLevel)
         self._watch = frozenset(watch)
-        self._expected = choices
-        self._numbering = Numbering()
+        self._cuts = ChoiceCuts(choices)
         self._detectors: dict[int, LoopDetector] = {}
         """By the index of the part; of summaries by its complement."""
-        self._choice_of: dict[int, int] = {}
-        self._places: dict[int, str] = {}
-        self._over: dict[int, bool] = {}
-        self._cut: dict[int, MessageEnd] = {}
+
+    @property
+    def ended(self) -> MessageEnd | None:
+        """Set once the answer was ended here."""
+        return self._cuts.ended
 
     def __call__(self, event: Event) -> Sequence[Event]:
         """The events that are due now."""
-        return _TAKE.get(type(event), LoopFilter._on_other)(self, event)
+        if type(event) is TextDelta and not self._cuts.made:
+            detector = self._detectors.get(event.index)
+            if detector is not None:
+                found = detector.feed(event.text)
+                return (
+                    self._on_found(event, found, detector.size) if found else (event,)
+                )
+        take = _TAKE.get(type(event))
+        return self._cuts.moved(event) if take is None else take(self, event)
 
     def _on_start(self, event: PartStart) -> Sequence[Event]:
-        self._choice_of[event.index] = event.choice
-        self._over.setdefault(event.choice, False)
-        if event.choice in self._cut:
+        if not self._cuts.start(event):
             return ()
-        out = self._numbering.start(event.index, event.choice)
-        self._places[event.index] = self._numbering.place(out)
         empty, growth = _opened(event.index, event.part)
+        opened = self._cuts.moved(PartStart(event.index, empty, event.choice))
         due = [each for one in growth for each in self._on_growth(one)]
-        if event.choice not in self._cut:
-            return self._numbering.moved(event)
-        return [
-            *self._numbering.moved(PartStart(event.index, empty, event.choice)),
-            *due,
-        ]
+        if not self._cuts.is_cut(event.index):
+            return self._cuts.moved(event)
+        return [*opened, *due]
 
     def _on_growth(self, event: _Growth) -> Sequence[Event]:
         key = event.index
@@ -163,32 +161,31 @@ class LoopFilter:
         detector = self._detectors.get(key)
         if detector is None:
             if not self._is_watched(event):
-                return self._on_other(event)
+                return self._cuts.moved(event)
             code = type(event) is ArgumentsDelta
             self._detectors[key] = detector = LoopDetector("code" if code else "prose")
         found = detector.feed(event.text)
         if found:
             return self._on_found(event, found, detector.size)
-        return self._numbering.moved(event) if self._cut else (event,)
+        return self._cuts.moved(event) if self._cuts.made else (event,)
 
     def _is_watched(self, event: _Growth) -> bool:
-        over = self._choice_of.get(event.index) in self._cut
-        return _KINDS[type(event)] in self._watch and not over
+        return _KINDS[type(event)] in self._watch and not self._cuts.is_cut(event.index)
 
     def _on_found(
         self, event: _Growth, found: Sequence[Loop], size: int
     ) -> Sequence[Event]:
         """Loops were found in `event`, which ends at character `size` of its part."""
-        place, what = self._places[event.index], _KINDS[type(event)]
+        place, what = self._cuts.place(event.index), _KINDS[type(event)]
         for loop in found:
             if len(self.findings) < _FINDINGS:
                 self.findings += (LoopFinding(place, what, loop),)
             if self._action != "report" and loop.level in self._levels:
                 left = len(event.text) - size + loop.end
                 kept = replace(event, text=event.text[:left])
-                due = self._numbering.moved(kept)
+                due = self._cuts.moved(kept)
                 return [*due, *self._ended(event.index, loop)]
-        return self._numbering.moved(event)
+        return self._cuts.moved(event)
 
     def _ended(self, index: int, loop: Loop) -> list[Event]:
         """The choice of part `index` is over, or the whole answer."""
@@ -196,49 +193,30 @@ class LoopFilter:
             message = f"the answer repeats itself: {loop}"
             error = APIError(kind="bad_upstream", message=message, status=502)
             return [StreamError(error)]
-        choice = self._choice_of[index]
-        self._detectors = {
-            key: each
-            for key, each in self._detectors.items()
-            if self._choice_of[key if key >= 0 else ~key] != choice
-        }
-        self._cut[choice] = end = MessageEnd("max_tokens", choice=choice)
-        self._over[choice] = True
+        choice = self._cuts.choice_of(index)
+        for each in self._cuts.open_parts(choice):
+            self._forget(each)
         cut = Loss(
-            path=self._places[index],
+            path=self._cuts.place(index),
             feature="filter.loop",
             action="dropped",
             reason=f"the answer was cut where it repeats itself: {loop}",
         )
         self.losses += (cut,)
-        return self._finish() or [end]
+        return self._cuts.cut(choice)
 
-    def _finish(self) -> list[Event]:
-        """The end of the answer, if every choice that is expected is over."""
-        if len(self._over) < self._expected or not all(self._over.values()):
-            return []
-        self.ended = next(iter(self._cut.values()))
-        return [StreamEnd()]
+    def _forget(self, index: int) -> None:
+        """No more is looked for in part `index`."""
+        self._detectors.pop(index, None)
+        self._detectors.pop(~index, None)
 
     def _on_end(self, event: PartEnd) -> Sequence[Event]:
-        self._detectors.pop(event.index, None)
-        self._detectors.pop(~event.index, None)
-        return self._on_other(event)
+        self._forget(event.index)
+        self._cuts.end(event)
+        return self._cuts.moved(event)
 
     def _on_message_end(self, event: MessageEnd) -> Sequence[Event]:
-        if event.choice in self._cut:
-            return ()
-        self._over[event.choice] = True
-        return [event, *self._finish()] if self._cut else (event,)
-
-    def _on_other(self, event: Event) -> Sequence[Event]:
-        """Whatever names a choice that is over is left out, but for `Extra`."""
-        if not self._cut:
-            return (event,)
-        index: int | None = getattr(event, "index", None)
-        if index is not None and self._choice_of.get(index) in self._cut:
-            return self._numbering.moved(event) if isinstance(event, Extra) else ()
-        return self._numbering.moved(event)
+        return self._cuts.message_end(event)
 
 
 _TAKE: Final[dict[type, Callable[[LoopFilter, Any], Sequence[Event]]]] = {

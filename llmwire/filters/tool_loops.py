@@ -31,15 +31,14 @@ from llmwire.events import (
     EVENT_TYPES,
     ArgumentsDelta,
     Event,
-    Extra,
     MessageEnd,
     MessageStart,
     PartEnd,
     PartStart,
     Ping,
     ServiceTier,
-    StreamEnd,
     StreamError,
+    TextDelta,
     UsageUpdate,
 )
 from llmwire.filters._call_cycles import (
@@ -52,7 +51,7 @@ from llmwire.filters._call_cycles import (
 )
 from llmwire.filters._call_prints import PATH_KEYS, VOLATILE_KEYS, fingerprint
 from llmwire.filters._chain import FilterFactory
-from llmwire.filters._numbering import Numbering
+from llmwire.filters._choice_cuts import ChoiceCuts
 from llmwire.losses import Loss
 from llmwire.messages import (
     APIError,
@@ -235,79 +234,73 @@ class ToolLoopFilter:
         choices: int = 1,
     ) -> None:
         _check_words(action, at)
-        self.ended: MessageEnd | None = None
-        """Set once the answer was ended here."""
         self.findings: tuple[ToolLoopFinding, ...] = ()
         """What was found, the first 64."""
         self.losses: tuple[Loss, ...] = ()
         """One for each choice that was cut."""
         self._action = action
         self._levels = ("confirmed",) if at == "confirmed" else get_args(ToolLoopLevel)
-        self._expected = choices
         self._history = history or ToolLoopDetector()
         self._detectors: dict[int, ToolLoopDetector] = {}
-        self._numbering = Numbering()
+        self._cuts = ChoiceCuts(choices)
         self._calls: dict[int, tuple[ToolCallPart, list[str]]] = {}
-        self._choice_of: dict[int, int] = {}
-        self._open: dict[int, None] = {}
-        self._over: dict[int, bool] = {}
-        self._cut: dict[int, MessageEnd] = {}
+
+    @property
+    def ended(self) -> MessageEnd | None:
+        """Set once the answer was ended here."""
+        return self._cuts.ended
 
     def __call__(self, event: Event) -> Sequence[Event]:
         """The events that are due now."""
-        return _TAKE.get(type(event), ToolLoopFilter._on_other)(self, event)
+        if type(event) is TextDelta and not self._cuts.made:
+            return (event,)
+        take = _TAKE.get(type(event))
+        return self._cuts.moved(event) if take is None else take(self, event)
 
     def _on_start(self, event: PartStart) -> Sequence[Event]:
-        self._choice_of[event.index] = event.choice
-        self._over.setdefault(event.choice, False)
-        if event.choice in self._cut:
+        if not self._cuts.start(event):
             return ()
-        self._numbering.start(event.index, event.choice)
-        self._open[event.index] = None
         if isinstance(event.part, ToolCallPart):
             self._calls[event.index] = (event.part, [event.part.arguments])
-        return self._numbering.moved(event)
+        return self._cuts.moved(event)
 
     def _on_arguments(self, event: ArgumentsDelta) -> Sequence[Event]:
         call = self._calls.get(event.index)
         if call is not None:
             call[1].append(event.text)
-        return self._on_other(event)
+        return self._cuts.moved(event)
 
     def _on_end(self, event: PartEnd) -> Sequence[Event]:
-        self._open.pop(event.index, None)
+        self._cuts.end(event)
         call = self._calls.pop(event.index, None)
         if call is None or event.status == "incomplete":
-            return self._on_other(event)
+            return self._cuts.moved(event)
         part, pieces = call
-        choice = self._choice_of[event.index]
+        choice = self._cuts.choice_of(event.index)
         detector = self._detectors.get(choice)
         if detector is None:
             detector = self._detectors[choice] = self._history.copy()
         loop = detector.add(part.name, "".join(pieces))
         if loop is None:
-            return self._numbering.moved(event)
-        path = self._numbering.place(self._numbering.out(event.index) or 0)
+            return self._cuts.moved(event)
+        path = self._cuts.place(event.index)
         if len(self.findings) < _FINDINGS:
             self.findings += (ToolLoopFinding(path, loop),)
         if self._action == "report" or loop.level not in self._levels:
-            return self._numbering.moved(event)
+            return self._cuts.moved(event)
         if self._action == "error":
             message = f"the answer repeats itself: {loop}"
             error = APIError(kind="bad_upstream", message=message, status=502)
             return [StreamError(error)]
         ended = replace(event, status="incomplete")
-        return [*self._numbering.moved(ended), *self._ended(choice, path, loop)]
+        return [*self._cuts.moved(ended), *self._ended(choice, path, loop)]
 
     def _ended(self, choice: int, path: str, loop: ToolLoop) -> list[Event]:
-        """`choice` is over, or the whole answer."""
+        """`choice` is over, with all that is open in it."""
         ends: list[Event] = []
-        for index in [at for at in self._open if self._choice_of[at] == choice]:
-            del self._open[index]
+        for index in self._cuts.open_parts(choice):
             self._calls.pop(index, None)
-            ends += self._numbering.moved(PartEnd(index, "incomplete"))
-        self._cut[choice] = end = MessageEnd("max_tokens", choice=choice)
-        self._over[choice] = True
+            ends += self._cuts.moved(PartEnd(index, "incomplete"))
         cut = Loss(
             path=path,
             feature="filter.tool_loop",
@@ -315,29 +308,10 @@ class ToolLoopFilter:
             reason=f"the answer was cut where it repeats itself: {loop}",
         )
         self.losses += (cut,)
-        return [*ends, *(self._finish() or [end])]
-
-    def _finish(self) -> list[Event]:
-        """The end of the answer, if every choice that is expected is over."""
-        if len(self._over) < self._expected or not all(self._over.values()):
-            return []
-        self.ended = next(iter(self._cut.values()))
-        return [StreamEnd()]
+        return [*ends, *self._cuts.cut(choice)]
 
     def _on_message_end(self, event: MessageEnd) -> Sequence[Event]:
-        if event.choice in self._cut:
-            return ()
-        self._over[event.choice] = True
-        return [event, *self._finish()] if self._cut else (event,)
-
-    def _on_other(self, event: Event) -> Sequence[Event]:
-        """Whatever names a choice that is over is left out, but for `Extra`."""
-        if not self._cut:
-            return (event,)
-        index: int | None = getattr(event, "index", None)
-        if index is not None and self._choice_of.get(index) in self._cut:
-            return self._numbering.moved(event) if isinstance(event, Extra) else ()
-        return self._numbering.moved(event)
+        return self._cuts.message_end(event)
 
 
 _TAKE: Final[dict[type, Callable[[ToolLoopFilter, Any], Sequence[Event]]]] = {

@@ -43,6 +43,7 @@ from llmwire.events import (
     ServiceTier,
     StreamEnd,
     StreamError,
+    TextDelta,
     UsageUpdate,
 )
 from llmwire.filters._argument_scanner import ArgumentScanner, Terms
@@ -212,11 +213,14 @@ class ToolRepairFilter:
         self._hold = hold
         self._max_hold = max_hold
         self._numbering = Numbering()
+        self._out = self._numbering.out
         self._terms: dict[str, Terms] = {}
         self._calls: dict[int, _Call] = {}
 
     def __call__(self, event: Event) -> Sequence[Event]:
         """The events that are due now."""
+        if type(event) is TextDelta and self._out(event.index) == event.index:
+            return (event,)
         return _TAKE.get(type(event), ToolRepairFilter._on_other)(self, event)
 
     def _on_start(self, event: PartStart) -> Sequence[Event]:

@@ -36,6 +36,8 @@ SCHEMA: dict[str, Any] = {
     },
 }
 
+_LONG = "b" * 5000
+
 
 def scanned(*pieces: str, schema: Any = SCHEMA) -> tuple[str, ArgumentScanner]:
     scanner = ArgumentScanner(Terms(schema))
@@ -46,6 +48,8 @@ def scanned(*pieces: str, schema: Any = SCHEMA) -> tuple[str, ArgumentScanner]:
     ("text", "certain"),
     [
         (r'{"path": "a\n\"b\u00e9"}', r'{"path": "a\n\"b\u00e9'),
+        (f'{{"path": "if a:\\n{_LONG}"}}', f'{{"path": "if a:\\n{_LONG}'),
+        (f'{{"path": "\\nC:\\n{_LONG}"}}', f'{{"path": "\\nC:\\n{_LONG}'),
         ('{"path": "C:\\\\x\\\\y", "n": 1}', '{"path": "C:\\\\x\\\\y", "n": 1'),
         ('{"n": 12, "u": "a", "c": true}', '{"n": 12, "u": "a", "c": true'),
         ('{"l": ["x", "y"], "u": 1 }', '{"l": ["x", "y"], "u": 1'),

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from itertools import combinations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from llmwire.filters._call_bodies._found import FoundCall, Tools
@@ -15,13 +15,24 @@ from llmwire.filters._call_format import CallFormat
 from llmwire.filters._call_formats import FORMATS, expanded, for_reasoning
 from llmwire.filters._call_openers import HOLD, Openers
 from llmwire.filters._call_regions import CallRegion
-from llmwire.filters._call_scanner import CallScanner, CallText, MissedCall
+from llmwire.filters._call_scanner import CallScanner, CallText, MissedCall, Piece
 from llmwire.filters._leaked_call_filter import openers_of
 from tests.filters.leaking import TOOLS, calls, raw, scanned, scanner
 from tests.test_linear import _steepness as steepness
 
 CALL = '<tool_call>{"name": "ping", "arguments": {}}</tool_call>'
 BARE = '{"name": "ping", "parameters": {}}'
+
+
+_BITS = (
+    *(" ", "\n", "\n\n", "    ", "\t", "a", "f", "t", "d", "`", "```", "``", "> ", "<"),
+    *("[", "]", "{", "}", "<tool", "_call>", "```json\n", "function", "def ", "x[0]"),
+    *(CALL, BARE, "<think>", "</think>", "word ", "a < b"),
+)
+
+
+def _is_call(piece: Piece) -> bool:
+    return isinstance(piece, CallText)
 
 
 def ping(body: str, tools: Tools) -> list[FoundCall] | None:
@@ -275,13 +286,35 @@ class TestScanner:
     def test_passing_is_saying(self) -> None:
         by = scanner()
         by.feed("a")
-        for _ in range(200):
+        for _ in range(600):
             assert by.passes(" word")
-        assert not by.passes("\n")
+        assert by.passes("\n  ")
+        assert not by.passes("`")
+        assert not by.passes("{")
+        assert by.passes(" }\n\n a [0] <b")
+        assert not by.passes("\n\n\n```")
         assert not by.passes("<")
         by.feed(" `")
         assert by.passes("b")
         assert scanned([CALL], by)[0] == [CALL]
+
+    @given(st.lists(st.sampled_from(_BITS), max_size=24), st.booleans())
+    @example(["a", "\n", "f", "or"], True)
+    @example(["a\n", "  ", "{", '"name": "ping", "parameters": {}}'], True)
+    @example(["a\n", "`", "``json", "\n"], True)
+    def test_passing_changes_nothing(self, bits: list[str], cut: bool) -> None:
+        whole, by = "".join(bits), scanner()
+        found = [
+            piece
+            for bit in bits
+            for piece in ([bit] if by.passes(bit) else by.feed(bit))
+        ]
+        found += by.finish(cut=cut)
+        assert raw(found) == whole
+        expected = scanner()
+        again = [*expected.feed(whole), *expected.finish(cut=cut)]
+        assert [*filter(_is_call, found)] == [*filter(_is_call, again)]
+        assert by.missed == expected.missed
 
     def test_nothing_is_left_after_the_end(self) -> None:
         by = scanner()

@@ -33,6 +33,7 @@ from llmwire.filters._tool_markup import syntax_of
 from llmwire.filters._tool_tags import Markup
 from llmwire.messages import (
     Signature,
+    StopReason,
     TextPart,
     TokenLogprob,
     ToolCallPart,
@@ -200,6 +201,25 @@ def test_broken_calls_are_left_open() -> None:
     choice = only(folded(events, each))
     assert choice.parts == (TextPart("<write>\n<path>a", incomplete=True),)
     assert (choice.stop, each.losses) == ("max_tokens", ())
+
+
+@pytest.mark.parametrize("stop", ["tool_use", "end"])
+def test_broken_calls_are_no_proper_end(stop: StopReason) -> None:
+    events = called('{"path": a', name="write", whole=False, stop=stop)
+    assert only(folded(events, writer())).stop == "max_tokens"
+    left = called('{"path": a', name="write", whole=False, stop="refusal")
+    assert only(folded(left, writer())).stop == "refusal"
+
+
+def test_dropped_calls_break_nothing() -> None:
+    broken = ToolCallPart(call_id="d", name="write")
+    events = [
+        *called('{"path": "a"}', name="write")[:-2],
+        *said(PartStart(1, broken), PartEnd(1, "incomplete")),
+        *said(MessageEnd("tool_use"), StreamEnd()),
+    ]
+    assert only(folded(events, writer(one_call=True))).stop == "end"
+    assert only(folded(events, writer())).stop == "max_tokens"
 
 
 def test_arguments_that_are_no_object_are_told() -> None:

@@ -337,3 +337,28 @@ def test_run_raises_what_a_filter_fails() -> None:
     response = Response(choices=(Choice(parts=(TextPart("a"),)),))
     with pytest.raises(RemoteProtocolError, match="it failed"):
         run([Ends(is_text, FAILED)], response)
+
+
+def test_an_end_that_comes_with_what_was_held_cannot_be_kept() -> None:
+    def kept(event: Event) -> Sequence[Event]:
+        return () if isinstance(event, StreamEnd) else (event,)
+
+    events = spoken("x", "y")
+    unended = [event for event in events if not isinstance(event, StreamEnd)]
+    chain = FilterChain([Held(), kept])
+    given = [each for event in events for each in chain.send(event)]
+    assert given == [*unended, StreamEnd()]
+    assert chain.done
+
+
+class Held:
+    """Gives the end of a choice with the end of the answer."""
+
+    def __init__(self) -> None:
+        self.kept: list[Event] = []
+
+    def __call__(self, event: Event) -> Sequence[Event]:
+        if isinstance(event, MessageEnd):
+            self.kept.append(event)
+            return ()
+        return [*self.kept, event] if isinstance(event, StreamEnd) else (event,)

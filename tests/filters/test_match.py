@@ -9,10 +9,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmwire.filters._match import Finder, Words
+from llmwire.filters._match import Finder, Words, beginnings
 from tests.filters.laws import cuts, texts_of
 
 _WORDS = st.lists(texts_of("ab", 5).filter(bool), min_size=1, max_size=4)
+
+
+@given(_WORDS, texts_of("abc", 6))
+def test_beginnings_miss_no_word(words: list[str], text: str) -> None:
+    possible = any(
+        text[at:].startswith(word[:2]) or (text[at:] and word.startswith(text[at:]))
+        for at in range(len(text))
+        for word in words
+    )
+    assert bool(re.search(beginnings(words), text)) == possible
+
+
+def test_beginnings_of_marks_and_of_nothing() -> None:
+    marks = re.compile(beginnings(["]<a", "^-b", "[", "\\]"]))
+    assert [mark for mark in ("]<", "^-", "[", "\\]") if marks.search(f"{mark}x")]
+    assert [mark for mark in ("]x", "^^x", "-x", "\\x") if marks.search(mark)] == []
+    assert re.search(beginnings([]), "a") is None
 
 
 def _expected(words: list[str], text: str) -> tuple[str, str | None, str]:

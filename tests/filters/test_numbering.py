@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from llmwire.events import Extra, PartEnd, Ping, TextDelta
+from llmwire.events import ArgumentsDelta, Extra, PartEnd, Ping, TextDelta
 from llmwire.filters._numbering import Numbering
 
 
@@ -24,6 +24,7 @@ def test_events_are_moved() -> None:
     assert numbering.moved(ping)[0] is ping
     assert numbering.moved(whole)[0] is whole
     assert numbering.moved(TextDelta(1, "a")) == (TextDelta(0, "a"),)
+    assert numbering.moved(ArgumentsDelta(1, "a")) == (ArgumentsDelta(0, "a"),)
     assert numbering.moved(PartEnd(1)) == (PartEnd(0),)
     assert numbering.moved(TextDelta(0, "a")) == ()
 

@@ -264,3 +264,11 @@ def test_long_texts_are_read_in_steps() -> None:
     given = normal(told(options, text))
     assert given[-1] == (Kind.TEXT, "b" * 9000)
     assert len(given) == 3 * 2000 + 1
+
+
+def test_what_is_overheard_is_counted() -> None:
+    scan = ThoughtScanner(ThinkRules([THINK_TAGS["think"]]))
+    scan.feed("ab")
+    scan.overhear("cd")
+    scan.overhear("e</think>")
+    assert scan.unpaired == 5

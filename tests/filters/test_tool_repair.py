@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import operator
 from itertools import pairwise
 from typing import Any
 
@@ -39,7 +40,7 @@ from llmwire.messages import (
     ToolCallPart,
 )
 from llmwire.requests import Request, Tool
-from tests.filters.laws import called, cuts, folded, only, sent
+from tests.filters.laws import called, cuts, folded, only, sent, spoken
 from tests.filters.test_call_repair import TOOLS
 
 BOX = ToolBox(TOOLS)
@@ -169,6 +170,14 @@ def test_repaired(name: str, arguments: str, calls: list[tuple[str, str]]) -> No
         parts = only(response).parts
         ids = [part.call_id for part in parts if isinstance(part, ToolCallPart)]
         assert ids[0] == "c" and len(set(ids)) == len(calls)
+
+
+def test_texts_stay_the_same_events() -> None:
+    box = ToolBox({"f": None})
+    events = spoken("a", "b")
+    given = sent(events, ToolRepairFilter(box))
+    assert given == events
+    assert all(map(operator.is_, given, events))
 
 
 def test_the_feature_is_listed() -> None:

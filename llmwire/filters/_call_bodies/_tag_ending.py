@@ -48,6 +48,7 @@ class TagEnding:
         "_last",
         "_marks",
         "_name",
+        "_object",
         "_pieces",
         "_section",
         "_tokens",
@@ -75,6 +76,8 @@ class TagEnding:
         self._name = ""
         """The parameter that is open, where its end says its name."""
         self._section = False
+        self._object: bool | None = None
+        """The call that is open has an object in place of values; None: not known."""
 
     def feed(self, piece: str) -> int | None:
         """See `Ending`."""
@@ -88,6 +91,7 @@ class TagEnding:
         if self._grammar is None and not self._base:
             self._begin(text[:_KEPT])
         end = self._read(text) if self._grammar else None
+        self._see_object(text)
         last = self._base if self._last is None else self._last
         keep = max(last - self._base, len(text) - _KEPT, 0)
         self._base += keep
@@ -176,6 +180,7 @@ class TagEnding:
     def _open(self, tag: re.Match[str], end: int) -> int | None:
         """A call opens; where the body ends if it closes at once, and is all of it."""
         self._chain = "o"
+        self._object = None
         if tag[0].endswith("/>"):
             self._ended, self._chain = end, "oc"
             return None if self._closer else end
@@ -193,4 +198,16 @@ class TagEnding:
 
     def _follows_object(self, text: str, tag: re.Match[str]) -> bool:
         """Whether an object may have ended in front of `tag`."""
+        self._see_object(text)
+        return bool(self._object) and self._ends_object(text, tag)
+
+    def _see_object(self, text: str) -> None:
+        """See what stands behind the opening of a call, while that is kept."""
+        if self._object is None and self._chain == "o":
+            rest = text[max((self._last or 0) - self._base, 0) :].lstrip()
+            if rest:
+                tagged = self._grammar is not None and self._grammar.object_end
+                self._object = rest[0] == "{" or bool(tagged)
+
+    def _ends_object(self, text: str, tag: re.Match[str]) -> bool:
         return text[max(tag.start() - _REACH, 0) : tag.start()].rstrip()[-1:] == "}"

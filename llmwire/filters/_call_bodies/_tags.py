@@ -95,6 +95,7 @@ class _Reader:
     __slots__ = (
         "_blank",
         "_grammar",
+        "_next",
         "_opener",
         "_starts",
         "_stops",
@@ -108,6 +109,7 @@ class _Reader:
         self._tools = tools
         self._blank = re.compile(f"(?:{grammar.blank})*+")
         self._starts = re.compile(grammar.call)
+        self._next = re.compile(grammar.again or grammar.call)
         self._stops = re.compile(grammar.call_end)
         self._opener = re.compile(grammar.parameter)
 
@@ -248,7 +250,7 @@ class _Reader:
         return stop is not None and self._follows_call(self._after_blank(stop.end()))
 
     def _follows_call(self, at: int) -> bool:
-        return at == len(self._text) or self._starts.match(self._text, at) is not None
+        return at == len(self._text) or self._next.match(self._text, at) is not None
 
     def _implies_end(self, call: _Call, name: str, at: int) -> bool:
         """Whether the opening of a parameter at `at` ends value `name`."""

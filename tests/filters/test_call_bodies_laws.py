@@ -171,6 +171,8 @@ def _allowed(key: str, made: Given) -> Given:
 @example(made=[("write", {"text": "\n"}), ("look_up", {})])
 @example(made=[("write", {"text": "null"}), ("look_up", {"text": "3"})])
 @example(made=[("write", {"text": "日本 🦉\r\n\t", "deep": {"a": [1, {"b": None}]}})])
+@example(made=[("look_up", {"deep": {"_": "</tool_call>"}})])
+@example(made=[("look_up", {"items": ["}</function>"], "text": ""})])
 def test_what_was_written_is_read(key: str, made: Given) -> None:
     made = _allowed(key, made)
     body, _ = written(key, made)
@@ -180,6 +182,8 @@ def test_what_was_written_is_read(key: str, made: Given) -> None:
 @pytest.mark.parametrize("key", CASES)
 @given(made=calls(), cuts=st.lists(st.integers(0, 2000), max_size=6))
 @example(made=[("write", {"text": "a"}), ("write", {})], cuts=list(range(2000)))
+@example(made=[("look_up", {"deep": {"_": "</tool_call>"}})], cuts=[])
+@example(made=[("look_up", {"items": ["}</function>"], "text": ""})], cuts=[])
 def test_the_end_is_found_wherever_the_text_is_cut(
     key: str, made: Given, cuts: list[int]
 ) -> None:

@@ -7,6 +7,7 @@ grow: from n to 2n a linear shape adds twice what it adds from n/2 to n.
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Callable
 from types import FrameType
@@ -36,11 +37,13 @@ def _steps(work: Work) -> int:
         return local
 
     before = sys.gettrace()
+    gc.disable()  # Finalizers of others are no work of ours.
     sys.settrace(enter)
     try:
         work()
     finally:
         sys.settrace(before)
+        gc.enable()
     return count
 
 

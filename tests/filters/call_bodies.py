@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -158,11 +159,13 @@ def steps(work: Callable[[], object]) -> int:
         return local
 
     before = sys.gettrace()
+    gc.disable()  # Finalizers of others are no work of ours.
     sys.settrace(enter)
     try:
         work()
     finally:
         sys.settrace(before)
+        gc.enable()
     return count
 
 

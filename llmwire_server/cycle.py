@@ -228,6 +228,12 @@ class Cycle(RequestResponseCycle):
             self._close()
         self.on_response()
 
+    def leave(self) -> None:
+        """The client has left, or is given up."""
+        self.disconnected = True
+        self.message_event.set()
+        self.leaving.tell()
+
     # --- Both ----------------------------------------------------------------------
 
     async def run_asgi(self, app: Application) -> None:  # type: ignore[override]  # ours

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import asyncio
 from typing import Final
-from weakref import WeakKeyDictionary
+
+from llmwire_server.per_loop import PerLoop
 
 __all__ = ("Gathering", "gathering")
 
@@ -62,15 +63,5 @@ class Gathering:
                 transport.write(data)
 
 
-_OF: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, Gathering]] = (
-    WeakKeyDictionary()
-)
-
-
-def gathering() -> Gathering:
-    """The one of the loop that runs."""
-    loop = asyncio.get_running_loop()
-    found = _OF.get(loop)
-    if found is None:
-        found = _OF[loop] = Gathering(loop)
-    return found
+gathering: Final = PerLoop(Gathering)
+"""The one of the loop that runs."""

@@ -106,7 +106,7 @@ class FrontProtocol(HttpToolsProtocol):
         """Calls that are not answered yet learn that nobody waits for them."""
         for cycle in self._calls:
             if not cycle.response_complete:
-                cycle.leaving.tell()
+                cycle.leave()
 
     def data_received(self, data: bytes) -> None:
         """The client sent something."""
@@ -332,8 +332,6 @@ class FrontProtocol(HttpToolsProtocol):
         if cycle is not None and not cycle.response_complete:
             # Whoever waits for the rest of this request is told that none will come.
             started = cycle.response_started or self._heading or bool(self.pipeline)
-            cycle.disconnected = True
-            cycle.message_event.set()
             self._tell_leaving()
         elif cycle is not None and self._open and not self._heading:
             started = True

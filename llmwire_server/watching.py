@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import math
 from typing import Final, Protocol
-from weakref import WeakKeyDictionary
+
+from llmwire_server.per_loop import PerLoop
 
 __all__ = ("Watch", "Watched", "watch")
 
@@ -71,13 +72,5 @@ class Watch:
             self._set(max(next_due, now + _APART))
 
 
-_OF: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, Watch]] = WeakKeyDictionary()
-
-
-def watch() -> Watch:
-    """The one of the loop that runs."""
-    loop = asyncio.get_running_loop()
-    found = _OF.get(loop)
-    if found is None:
-        found = _OF[loop] = Watch(loop)
-    return found
+watch: Final = PerLoop(Watch)
+"""The one of the loop that runs."""

@@ -15,7 +15,8 @@ from llmwire.json_repair import (
     repair_arguments,
     repair_json,
 )
-from tests.test_linear import STEEP, _steps
+from tests.counting import bytecodes
+from tests.test_linear import STEEP
 
 SCHEMA: Final[dict[str, Any]] = {
     "properties": {"path": {"type": "string"}, "content": {"type": "string"}}
@@ -92,6 +93,6 @@ LONG: Final = {"items without commas", "quoted words"}
 def test_work_grows_with_the_text(name: str) -> None:
     size = 800 if name in LONG else 96
     few, some, many = (
-        _steps(_work(TEXTS[name](n))) for n in (size // 2, size, 2 * size)
+        bytecodes(_work(TEXTS[name](n))) for n in (size // 2, size, 2 * size)
     )
     assert many - some <= STEEP * max(some - few, few // 10)

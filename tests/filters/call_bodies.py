@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import gc
 import json
-import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from types import FrameType
 from typing import Any, Final
 
 from hypothesis import strategies as st
@@ -141,38 +138,6 @@ def end_of(ending: Ending, text: str, cuts: Sequence[int]) -> int | None:
         if found is not None:
             return found
     return ending.finish()
-
-
-def steps(work: Callable[[], object]) -> int:
-    """The bytecodes that `work` runs, the second time that it is done."""
-    work()
-    count = 0
-
-    def local(frame: FrameType, event: str, given: Any) -> Callable[..., Any]:
-        nonlocal count
-        count += event == "opcode"
-        return local
-
-    def enter(frame: FrameType, event: str, given: Any) -> Callable[..., Any]:
-        frame.f_trace_opcodes = True
-        frame.f_trace_lines = False
-        return local
-
-    before = sys.gettrace()
-    gc.disable()  # Finalizers of others are no work of ours.
-    sys.settrace(enter)
-    try:
-        work()
-    finally:
-        sys.settrace(before)
-        gc.enable()
-    return count
-
-
-def steepness(prepare: Callable[[int], Callable[[], object]], size: int) -> float:
-    """How the work grows from `size` to twice that, against from half of it."""
-    few, some, many = (steps(prepare(each)) for each in (size // 2, size, 2 * size))
-    return (many - some) / max(some - few, 1)
 
 
 HOSTILE_TEXTS: Final = st.lists(

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import random
-import sys
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from llmwire.filters._argument_reader import ArgumentReader, Step
+from tests import counting
 from tests.filters.calling import halves, value
 from tests.filters.laws import cuts
 
@@ -119,17 +119,5 @@ def test_twice_the_text_is_twice_the_work() -> None:
 
 
 def _calls(text: str) -> int:
-    count = 0
-
-    def enter(frame: object, event: str, given: object) -> None:
-        nonlocal count
-        count += event in ("call", "c_call")
-
-    before = sys.getprofile()
     reader = ArgumentReader()
-    sys.setprofile(enter)
-    try:
-        reader.feed(text)
-    finally:
-        sys.setprofile(before)
-    return count
+    return counting.calls(lambda: reader.feed(text))

@@ -18,6 +18,7 @@ from llmwire.filters._call_bodies import (
     pythonic,
     xml_parameters,
 )
+from tests.counting import steepness
 from tests.filters.call_bodies import (
     TEXTS,
     TOOLS,
@@ -25,7 +26,6 @@ from tests.filters.call_bodies import (
     end_of,
     lenient,
     plain,
-    steepness,
 )
 from tests.filters.call_texts import write
 

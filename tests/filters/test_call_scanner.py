@@ -17,8 +17,8 @@ from llmwire.filters._call_openers import HOLD, Openers
 from llmwire.filters._call_regions import CallRegion
 from llmwire.filters._call_scanner import CallScanner, CallText, MissedCall, Piece
 from llmwire.filters._leaked_call_filter import openers_of
+from tests.counting import steepness
 from tests.filters.leaking import TOOLS, calls, raw, scanned, scanner
-from tests.test_linear import _steepness as steepness
 
 CALL = '<tool_call>{"name": "ping", "arguments": {}}</tool_call>'
 BARE = '{"name": "ping", "parameters": {}}'

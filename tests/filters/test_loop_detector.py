@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import random
-import sys
 from collections.abc import Callable
-from types import FrameType
 
 import pytest
 from hypothesis import given, settings
@@ -15,6 +13,7 @@ from llmwire.filters._fences import Fences
 from llmwire.filters._loop_detector import NEAR_WINDOW, STRIDE
 from llmwire.filters._periods import ANCHOR, LONGEST, WINDOW, Tail
 from llmwire.filters.loops import Loop, LoopContext, LoopDetector, needs
+from tests import counting
 from tests.filters.laws import cuts
 from tests.filters.looping import (
     chatter,
@@ -368,20 +367,7 @@ def calls_for(text: str, size: int = 4) -> int:
     """How many functions, Python's and C's, run while `text` is fed."""
     detector = LoopDetector()
     pieces = [text[at : at + size] for at in range(0, len(text), size)]
-    count = 0
-
-    def note(frame: FrameType, event: str, argument: object) -> None:
-        nonlocal count
-        count += event in ("call", "c_call")
-
-    before = sys.getprofile()
-    sys.setprofile(note)
-    try:
-        for piece in pieces:
-            detector.feed(piece)
-    finally:
-        sys.setprofile(before)
-    return count
+    return counting.calls(lambda: [detector.feed(piece) for piece in pieces])
 
 
 class TestWork:

@@ -46,8 +46,8 @@ from llmwire.messages import (
 )
 from llmwire.requests import Request
 from llmwire.strategies import responses, sentences
+from tests.counting import bytecodes
 from tests.filters.laws import cuts, folded, only, said, sent, spoken, texts_of
-from tests.test_linear import _steps as steps
 
 PIECES = (
     *("<think>", "</think>", "<thinking>", "</Thinking>", "<tool_call>", "<think x>"),
@@ -455,4 +455,4 @@ def test_twice_the_text_is_twice_the_work(
         events = spoken(*(text if one else [text]))
         return lambda: [think(e) for think in (made(**options),) for e in events]
 
-    assert steps(prepare(1600)) <= 2.3 * steps(prepare(800)) + 5000
+    assert bytecodes(prepare(1600)) <= 2.3 * bytecodes(prepare(800)) + 5000

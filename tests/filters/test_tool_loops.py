@@ -55,8 +55,8 @@ from llmwire.messages import (
 )
 from llmwire.requests import Request, Tool
 from llmwire.strategies import responses, sentences
+from tests.counting import steepness
 from tests.filters.laws import folded, one_by_one, only, sent
-from tests.test_linear import _steepness as steepness
 
 ACTIONS: tuple[ToolLoopAction, ...] = ("report", "cut", "error")
 DIALECTS = ("openai-chat", "openai-responses", "anthropic", "gemini")

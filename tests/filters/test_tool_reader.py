@@ -20,6 +20,7 @@ from llmwire.filters._tool_markup import MarkupTool, markup_tool, syntax_of
 from llmwire.filters._tool_reader import MarkupReader
 from llmwire.filters._tool_tags import Markup
 from llmwire.filters._tool_values import TEXT
+from tests import counting
 from tests.filters.calling import DECLARED, SOUP, halves, read, tool
 from tests.filters.laws import cuts, texts_of
 
@@ -373,21 +374,8 @@ def test_twice_the_text_is_twice_the_work() -> None:
 
 def _steps(text: str) -> int:
     """The calls of functions, Python's and built-in, with the length of what is cut."""
-    count = 0
-
-    def enter(frame: object, event: str, given: object) -> None:
-        nonlocal count
-        count += event in ("call", "c_call")
-
-    before = sys.getprofile()
     reader = MarkupReader(TAGS)
-    sys.setprofile(enter)
-    try:
-        reader.feed(text)
-        reader.finish()
-    finally:
-        sys.setprofile(before)
-    return count
+    return counting.calls(lambda: (reader.feed(text), reader.finish()))
 
 
 NEGATIVE = (

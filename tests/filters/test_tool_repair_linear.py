@@ -14,8 +14,9 @@ from llmwire._json_schema import violations
 from llmwire._patterns import search
 from llmwire.filters.structured import StructuredFilter, enforce
 from llmwire.filters.tool_repair import ToolBox, ToolRepairFilter, repair_call
+from tests.counting import steepness
 from tests.filters.laws import called, spoken
-from tests.test_linear import STEEP, _steepness
+from tests.test_linear import STEEP
 
 NUMBERS: Final[dict[str, Any]] = {
     "type": "object",
@@ -62,10 +63,10 @@ def _work(text: str) -> Work:
 
 @pytest.mark.parametrize("shape", TEXTS)
 def test_twice_the_text_is_twice_the_work(shape: str) -> None:
-    assert _steepness(lambda n: _work(TEXTS[shape](n)), 96) <= STEEP
+    assert steepness(lambda n: _work(TEXTS[shape](n)), 96) <= STEEP
 
 
 def test_checking_and_matching() -> None:
     items = {"items": {"enum": list(range(50))}, "uniqueItems": True}
-    assert _steepness(lambda n: lambda: violations(list(range(n)), items), 96) <= STEEP
-    assert _steepness(lambda n: lambda: search("(a|b|ab)*c", "ab" * n), 96) <= STEEP
+    assert steepness(lambda n: lambda: violations(list(range(n)), items), 96) <= STEEP
+    assert steepness(lambda n: lambda: search("(a|b|ab)*c", "ab" * n), 96) <= STEEP

@@ -18,7 +18,7 @@ from llmwire_server.config import Config
 from llmwire_server.config.tree import RequestLimits, Simulator, TimeLimits
 from llmwire_server.gathering import gathering
 from llmwire_server.protocol import front_protocol
-from tests.server.live import play, run_app, serve_app
+from tests.server.live import play, run_app, serve_app, until
 from tests.server.test_cycle import Line
 
 BODY = b'{"model": "m", "messages": [{"role": "user", "content": "Hi"}]}'
@@ -571,6 +571,19 @@ async def test_an_answer_is_whole_when_the_server_ends_in_the_same_turn() -> Non
     assert head.startswith(b"HTTP/1.1 403 ")
     assert json.loads(body)["error"]["message"]
     connection.connection_lost(None)
+
+
+def test_a_client_that_leaves_pipelined_calls_is_no_fault(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    app = _app(simulator=Simulator(pace=0.05))
+    streamed = HEAD + b"content-length: %d\r\n\r\n" % len(STREAM) + STREAM
+    with run_app(app) as root:
+        with _connected(root) as peer:
+            _send(peer, streamed * 3)
+            until(lambda: app._calls == 1)
+        until(lambda: not app._calls)
+    assert "a call ended without a complete answer" not in caplog.messages
 
 
 def test_nothing_is_left_behind() -> None:

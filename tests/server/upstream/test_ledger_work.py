@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import gc
-import sys
 from collections.abc import Callable
-from types import FrameType
-from typing import Any
 
 import pytest
 
 from llmwire_server.upstream import Origin
 from llmwire_server.upstream.connection import Connection
 from llmwire_server.upstream.ledger import Ledger, PoolLimits
+from tests.counting import lines as lines_run
 
 A = Origin("http", "a", 80)
 MANY = 10_000
@@ -23,26 +20,6 @@ def sockets(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every connection is open and alive."""
     monkeypatch.setattr(Connection, "opened", property(lambda self: True))
     monkeypatch.setattr(Connection, "dead", property(lambda self: False))
-
-
-def lines_run(work: Callable[[], Any]) -> int:
-    """Lines of Python that `work` runs: loops count each time around."""
-    count = 0
-
-    def trace(frame: FrameType, event: str, _: Any) -> Any:
-        nonlocal count
-        count += event == "line"
-        return trace
-
-    before = sys.gettrace()
-    gc.disable()  # Finalizers of others are no work of ours.
-    sys.settrace(trace)
-    try:
-        work()
-    finally:
-        sys.settrace(before)
-        gc.enable()
-    return count
 
 
 def take(ledger: Ledger, origin: Origin = A) -> Connection:

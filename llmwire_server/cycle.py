@@ -248,6 +248,7 @@ class Cycle(RequestResponseCycle):
             if not (self.response_complete or self.disconnected):
                 await self._fail()
             self.on_response = _nothing
+            self.scope = None
             self._gathering.calls -= 1
 
     async def _fail(self) -> None:

@@ -18,16 +18,16 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator
-from typing import Any
 
 from msgspec import Struct
 
 from llmwire import StreamTranslator
 from llmwire_server.app import App
 from llmwire_server.backends import Backend
+from llmwire_server.client import Client
 from llmwire_server.config import Config
 from llmwire_server.config.tree import ConnectionLimits, RequestLimits
-from llmwire_server.relay import Receive, Send
+from llmwire_server.incoming import Incoming
 from llmwire_server.serving import listen, make_server
 
 __all__ = ("CallsReport", "StreamsReport", "many_calls", "many_streams", "running")
@@ -127,12 +127,10 @@ async def _upstream() -> None:
 class _Counted(App):
     """Tells what it holds."""
 
-    async def __call__(
-        self, scope: dict[str, Any], receive: Receive, send: Send
-    ) -> None:
-        """One ASGI connection."""
-        if scope["type"] != "http" or scope["path"] != "/held":
-            await super().__call__(scope, receive, send)
+    async def serve(self, incoming: Incoming, client: Client) -> None:
+        """One call."""
+        if incoming.path != "/held":
+            await super().serve(incoming, client)
             return
         gc.collect()
         held = {
@@ -142,9 +140,8 @@ class _Counted(App):
             "calls": self.shutdown.running,
         }
         body = json.dumps(held).encode()
-        length = [(b"content-length", str(len(body)).encode())]
-        await send({"type": "http.response.start", "status": 200, "headers": length})
-        await send({"type": "http.response.body", "body": body})
+        client.start(200, [(b"content-length", str(len(body)).encode())])
+        client.write(body, more=False)
 
 
 def _resident() -> int:

@@ -147,6 +147,10 @@ class Exchange:
             return self.dialect.decode_count_request(http, self._limits)
         return None
 
+    def forget_request(self) -> None:
+        """Let go of the request, which may be large: no other attempt will be made."""
+        self._http = self._request = None
+
     def reply(
         self, value: APIError | TokenCount | ModelList | ModelInfo | Response
     ) -> HTTPReply:

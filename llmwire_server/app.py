@@ -24,6 +24,7 @@ from llmwire.messages import ErrorKind
 from llmwire_server.backends import SIMULATOR
 from llmwire_server.bodies import BodyRefused, read_body
 from llmwire_server.call import Call, Pipeline, Upstreams
+from llmwire_server.client import ASGIClient, Client, Receive, Send
 from llmwire_server.config import Config
 from llmwire_server.config.tree import RequestLimits
 from llmwire_server.cors import CrossOrigin
@@ -40,7 +41,7 @@ from llmwire_server.masking import Mask
 from llmwire_server.memory import Freeing
 from llmwire_server.outgoing import Outgoing
 from llmwire_server.paths import Match, allowed, envelope, match, normal_path
-from llmwire_server.relay import Receive, Send, send_reply
+from llmwire_server.relay import send_reply
 from llmwire_server.shutdown import Shutdown, refusal
 from llmwire_server.upstream import Transport
 from llmwire_server.upstream.pool import Pool
@@ -160,7 +161,8 @@ class App:
     ) -> None:
         """One ASGI connection."""
         if scope["type"] == "http":
-            await self._serve(scope, receive, send)
+            client = ASGIClient(receive, send)
+            await self.serve(Incoming.of_scope(scope), client)
         elif scope["type"] == "lifespan":
             await self._lifespan(receive, send)
         else:
@@ -175,15 +177,23 @@ class App:
             self._running = False
         await send({"type": "lifespan.shutdown.complete"})
 
-    async def _serve(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+    async def serve(self, incoming: Incoming, client: Client) -> None:
+        """One call.
+
+        Args:
+            incoming: Its head.
+            client: Has its body, and takes the answer.
+
+        Raises:
+            ClientStalled: As `relay` does.
+        """
         state = self._state
-        incoming = Incoming(scope)
         path = normal_path(incoming.path)
         found = match(path, incoming.shown) if path is not None else None
         seed = os.urandom(12).hex()
         request_id = incoming.request_id or f"req_{seed}"
         out = Outgoing(
-            send,
+            client,
             request_id,
             state.mask,
             more=state.origins.headers(incoming.noted.get("origin")),
@@ -197,7 +207,7 @@ class App:
         counted = found.operation in _GENERATING
         self._calls += counted
         try:
-            await self._admit(state, incoming, found, receive, out, (request_id, seed))
+            await self._admit(state, incoming, found, client, out, (request_id, seed))
         finally:
             self._calls -= counted
             if not self._calls:
@@ -249,33 +259,16 @@ class App:
         state: _State,
         incoming: Incoming,
         found: Match,
-        receive: Receive,
-        send: Send,
+        client: Client,
+        out: Outgoing,
         ids: tuple[str, str],
     ) -> None:
         """Take the body of a call that may go on, and carry it out."""
-        config = state.config
-        body = b""
+        body: bytes | None = b""
         if found.method == "POST":
-            try:
-                read = await read_body(
-                    receive,
-                    state.body,
-                    length=incoming.noted.get("content-length"),
-                    coding=incoming.noted.get("content-encoding"),
-                    seconds=config.timeouts.body,
-                    there=incoming.take_body,
-                )
-            except BodyRefused as error:
-                reply = error_reply(
-                    found.dialect, error.status, error.kind, str(error), error.headers
-                )
-                await send_reply(send, _closing(incoming, reply))
-                return
-            if read is None:
-                return
-            body = read
-            self._freeing.carry(len(body))
+            body = await self._read(state, incoming, found, client, out)
+        if body is None:
+            return
         request_id, seed = ids
         exchange = Exchange(
             found.dialect,
@@ -294,9 +287,40 @@ class App:
             state.pipeline,
             shutdown=self.shutdown,
             request_id=request_id,
-            leaving=incoming.leaving,
+            leaving=client.leaving,
         )
-        await call.run(http, receive, send)
+        carried = call.run(http, client.receive, out)
+        del http, body  # They may be large, and the call may take its time.
+        await carried
+
+    async def _read(
+        self,
+        state: _State,
+        incoming: Incoming,
+        found: Match,
+        client: Client,
+        out: Outgoing,
+    ) -> bytes | None:
+        """The body of a call, None where there is nothing to go on with: the client has
+        left, or was told why its body is not taken."""
+        try:
+            body = await read_body(
+                client.receive,
+                state.body,
+                length=incoming.noted.get("content-length"),
+                coding=incoming.noted.get("content-encoding"),
+                seconds=state.config.timeouts.body,
+                there=client.take_body,
+            )
+        except BodyRefused as error:
+            reply = error_reply(
+                found.dialect, error.status, error.kind, str(error), error.headers
+            )
+            await send_reply(out, _closing(incoming, reply))
+            return None
+        if body is not None:
+            self._freeing.carry(len(body))
+        return body
 
 
 def _routes(config: Config, pool: Pool) -> dict[str, Transport]:

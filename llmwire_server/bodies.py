@@ -16,7 +16,7 @@ from typing import Final, Protocol, TypeAlias
 
 from llmwire.http import Headers
 from llmwire.messages import ErrorKind
-from llmwire_server.relay import Receive
+from llmwire_server.client import Receive
 
 __all__ = ("ACCEPTED", "BodyRefused", "inflater", "read_body")
 

@@ -9,7 +9,8 @@ fails is answered in the client's own envelope.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from time import perf_counter
 from typing import Final
 from urllib.parse import quote
@@ -36,9 +37,10 @@ from llmwire.dialects import get
 from llmwire.http import Headers
 from llmwire_server.backends import SIMULATOR, Address, Backend
 from llmwire_server.catalog import Catalog
+from llmwire_server.client import Leaving, Receive
 from llmwire_server.config import Config
 from llmwire_server.filtering.plan import Filtered, Filters, filters_of
-from llmwire_server.headers import for_client, for_upstream, with_headers
+from llmwire_server.headers import Allowed, to_client, to_upstream, with_headers
 from llmwire_server.health import Reachability
 from llmwire_server.losses_told import (
     LOSSES_HEADER,
@@ -47,7 +49,7 @@ from llmwire_server.losses_told import (
     loss_rules,
     summary,
 )
-from llmwire_server.relay import Leaving, Receive, Send, relay, send_reply
+from llmwire_server.relay import Answer, relay, send_reply
 from llmwire_server.routing import (
     Rotation,
     Router,
@@ -57,7 +59,7 @@ from llmwire_server.routing import (
     write_selector,
 )
 from llmwire_server.shutdown import Shutdown
-from llmwire_server.upstream import Transport
+from llmwire_server.upstream import Transport, UpstreamRequest
 
 __all__ = ("BACKEND_HEADER", "ESTIMATED", "Call", "Pipeline", "Upstreams")
 
@@ -91,14 +93,20 @@ class Upstreams(Struct, frozen=True):
         return self.routes.get(backend.name, self.network)
 
 
-class _Place(Struct, frozen=True):
-    """What is the same for all calls to one backend."""
+class Place(Struct, frozen=True):
+    """What is the same for all calls of clients of one dialect to one backend."""
 
     backend: Backend
+    dialect: str
+    """Of the server."""
     address: Address
     transport: Transport
     rules: LossRules
     filters: Filters
+    passed_up: Allowed
+    """Headers of clients that are sent on."""
+    passed_down: Allowed
+    """Headers of the server that clients see."""
 
 
 class Pipeline:
@@ -116,21 +124,45 @@ class Pipeline:
         self.router = Router(config.backends, *config.default, bare=config.models.bare)
         self.rotation = Rotation()
         self.catalog = Catalog(config, self.router, upstreams.of)
-        self._places: dict[str, _Place] = {}
+        self._places: dict[tuple[str, str], Place] = {}
 
-    def place(self, backend: Backend) -> _Place:
-        """How `backend` is reached, and what is done about losses there."""
-        place = self._places.get(backend.name)
+    def place(self, backend: Backend, source: str) -> Place:
+        """How `backend` is reached, and what is done on the way there.
+
+        Args:
+            backend: The backend.
+            source: Dialect of the client.
+        """
+        key = backend.name, source
+        place = self._places.get(key)
         if place is None:
-            rules = loss_rules(self.config.losses.policy, backend.losses)
-            place = self._places[backend.name] = _Place(
-                backend,
-                Address(backend),
-                self.upstreams.of(backend),
-                rules,
-                filters_of(self.config.filters, backend, rules.policy),
-            )
+            place = self._places[key] = self._make_place(backend, source)
         return place
+
+    def _make_place(self, backend: Backend, source: str) -> Place:
+        config = self.config
+        rules = loss_rules(config.losses.policy, backend.losses)
+        dialect = spoken_by(backend, source)
+        return Place(
+            backend,
+            dialect,
+            Address(backend),
+            self.upstreams.of(backend),
+            rules,
+            filters_of(config.filters, backend, rules.policy),
+            to_upstream(source, dialect, config.headers),
+            to_client(config.headers),
+        )
+
+
+class _Ready(Struct):
+    """A call that only needs to be carried."""
+
+    attempt: Attempt
+    place: Place
+    request: UpstreamRequest
+    instead: Callable[[APIError], HTTPReply | None]
+    filtered: Filtered | None
 
 
 class Call:
@@ -161,114 +193,127 @@ class Call:
         self._leaving = leaving
         self._record = _Record()
 
-    async def run(self, http: HTTPRequest, receive: Receive, send: Send) -> None:
+    async def run(self, http: HTTPRequest, receive: Receive, answer: Answer) -> None:
         """Answer the client.
 
         Args:
             http: Its request, without its credentials.
             receive: Its ASGI messages; the body has been read.
-            send: Takes ASGI messages for it.
+            answer: Goes to it.
 
         Raises:
             ClientStalled: As `relay` does.
         """
-        if not self._config.log.calls:
-            await self._answer(http, receive, send)
-            return
+        exchange = self._exchange
         started = perf_counter()
         try:
-            await self._answer(http, receive, send)
-        finally:
-            self._log_call(perf_counter() - started)
-
-    async def _answer(self, http: HTTPRequest, receive: Receive, send: Send) -> None:
-        exchange = self._exchange
-        try:
-            request = exchange.receive_request(http)
-            if request is None:
-                await self._reply(send, await self._listed())
-                return
-            await self._ask(request, http.headers, receive, send)
+            ready = self._prepare(http)
+            del http  # It may be large, and an upstream may take its time.
+            if isinstance(ready, _Ready):
+                await self._carry(ready, receive, answer)
+            else:
+                await self._reply(answer, ready or await self._listed())
         except (RemoteProtocolError, UnsupportedFeature) as error:
             status = getattr(error, "status", 400)
             refusal = APIError(
                 kind="invalid_request", message=str(error), status=status
             )
-            await self._reply(send, error.reply or exchange.reply(refusal))
+            await self._reply(answer, error.reply or exchange.reply(refusal))
         except RoutingError as error:
-            await self._reply(send, exchange.reply(error.error))
+            await self._reply(answer, exchange.reply(error.error))
+        finally:
+            if self._config.log.calls:
+                self._log_call(perf_counter() - started)
 
-    async def _ask(
-        self, request: Request, headers: Headers, receive: Receive, send: Send
-    ) -> None:
+    def _prepare(self, http: HTTPRequest) -> _Ready | HTTPReply | None:
+        """Read, route and translate; None: it asks for a list of models.
+
+        Of the request nothing is kept but what is sent.
+        """
         exchange, pipeline = self._exchange, self._pipeline
-        decision = pipeline.router.route(request.model, exchange.dialect.name)
-        asked = decision.applied(request)
-        place = pipeline.place(pipeline.rotation.next(decision.backends))
+        request = exchange.receive_request(http)
+        if request is None:
+            return None
+        source = exchange.dialect.name
+        decision = pipeline.router.route(request.model, source)
+        place = pipeline.place(pipeline.rotation.next(decision.backends), source)
         backend, record = place.backend, self._record
         record.backend, record.model = backend.name, decision.model
-        dialect = spoken_by(backend, exchange.dialect.name)
+        asked = decision.applied(request)
+        filtered = None
         plan = place.filters.plan(decision.model)
-        filtered = plan.applied(asked) if plan is not None else Filtered(asked)
-        asked = filtered.request
-        counting = exchange.operation == "count_tokens"
-        if counting and get(dialect).encode_count_request is None:
-            await self._reply(send, self._estimate(asked))
-            return
+        if plan is not None:
+            filtered = plan.applied(asked)
+            asked = filtered.request
+        instead: Callable[[APIError], HTTPReply | None] = _nothing
+        if exchange.operation == "count_tokens":
+            if get(place.dialect).encode_count_request is None:
+                return self._estimate(asked)
+            instead = partial(self._counted, asked)
         attempt = exchange.attempt(
-            dialect,
+            place.dialect,
             asked,
             profile=backend.profile,
             model=decision.changed(request.model),
             tag=backend.name,
-            filters=filtered.factories,
+            filters=filtered.factories if filtered is not None else (),
             policy=place.rules.policy,
             observe=self._config.log.calls,
         )
+        exchange.forget_request()
+        passed = place.passed_up.of(http.headers)
+        sent = place.address.request(attempt.http, passed)
+        return _Ready(attempt, place, sent, instead, filtered)
 
-        def instead(error: APIError) -> HTTPReply | None:
-            if error.status not in _CANNOT_COUNT:
-                return None
-            record.status = 200
-            return self._estimate(asked)
+    def _counted(self, asked: Request, error: APIError) -> HTTPReply | None:
+        """An estimate, where the server cannot count."""
+        if error.status not in _CANNOT_COUNT:
+            return None
+        self._record.status = 200
+        return self._estimate(asked)
 
-        def dress(head: Head) -> Head:
-            record.status = head.status
-            pipeline.reachability.note(backend.name, _reached(attempt))
-            return with_headers(head, self._told(attempt, place.rules))
-
-        source, rules = exchange.dialect.name, self._config.headers
-        passed = for_upstream(source, dialect, headers, rules)
+    async def _carry(self, ready: _Ready, receive: Receive, answer: Answer) -> None:
+        attempt, place = ready.attempt, ready.place
         try:
             await relay(
                 attempt,
                 place.transport,
-                place.address.request(attempt.http, passed),
+                ready.request,
                 receive,
-                send,
+                answer,
                 times=self._config.timeouts,
                 shutdown=self._shutdown,
-                dress=dress,
-                instead=instead if counting else _nothing,
+                dress=partial(self._dress, attempt, place),
+                instead=ready.instead,
                 request_id=self._request_id,
                 leaving=self._leaving,
             )
         finally:
             if self._config.log.calls:
-                record.usage = attempt.usage
-            if self._config.losses.log and attempt.losses:
-                self._log_losses(place.rules.told(attempt.losses))
-            for finding in filtered.findings():
-                _LOG.info("%s", finding, extra={"request_id": self._request_id})
+                self._record.usage = attempt.usage
+            if self._config.losses.log:
+                losses = attempt.losses
+                if losses:
+                    self._log_losses(place.rules.told(losses))
+            if ready.filtered is not None:
+                for finding in ready.filtered.findings():
+                    _LOG.info("%s", finding, extra={"request_id": self._request_id})
 
-    def _told(self, attempt: Attempt, rules: LossRules) -> Headers:
-        """What this server adds to the head of an answer."""
+    def _dress(self, attempt: Attempt, place: Place, head: Head) -> Head:
+        """The head of the answer, with what this server adds to it."""
+        self._record.status = head.status
+        reached = _reached(attempt)
+        self._pipeline.reachability.note(place.backend.name, reached)
+        return with_headers(head, self._told(attempt, place))
+
+    def _told(self, attempt: Attempt, place: Place) -> Headers:
         config = self._config
-        more = list(for_client(attempt.upstream_headers, config.headers))
+        more = list(place.passed_down.of(attempt.upstream_headers))
         if config.headers.route:
             more.append((BACKEND_HEADER, _plain(self._record.selector)))
-        if config.losses.header and attempt.losses:
-            losses = rules.told(attempt.losses)
+        losses = attempt.losses if config.losses.header else ()
+        if losses:
+            losses = place.rules.told(losses)
             if losses:
                 more.append((LOSSES_HEADER, summary(losses)))
         error = attempt.error
@@ -292,9 +337,9 @@ class Call:
         message = f"there is no model {shown(name)}"
         return exchange.reply(APIError(kind="not_found", message=message, status=404))
 
-    async def _reply(self, send: Send, reply: HTTPReply) -> None:
+    async def _reply(self, answer: Answer, reply: HTTPReply) -> None:
         self._record.status = reply.status
-        await send_reply(send, reply)
+        await send_reply(answer, reply)
 
     # --- The log -------------------------------------------------------------------
 

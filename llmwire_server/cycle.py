@@ -1,12 +1,13 @@
-"""One request and its answer on a connection: ASGI's two callables, with one write.
+"""One request and its answer on a connection: the client's end of a call.
 
-Knows uvicorn's cycle, which it takes the place of, and HTTP/1.1's framing of answers.
+Knows HTTP/1.1's framing of answers, and what uvicorn's protocol wants to know of a
+cycle, whose place it takes.
 
 Rules:
-    - The head of an answer waits for the first piece of its body, which ASGI allows:
-      both go to the system as one.
-    - What an application gives as a header cannot end its line (RFC 9112, 5): such an
-      answer is a fault of the program, and is not sent.
+    - The head of an answer waits for the first piece of its body: both go to the
+      system as one.
+    - What a header says cannot end its line (RFC 9112, 5): such an answer is a fault of
+      the program, and is not sent.
     - An answer that is not as long as its head says ends its connection, so that
       nobody takes it for whole.
     - A client that leaves its bytes untaken is cut off.
@@ -17,22 +18,20 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeAlias
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
+from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
-from llmwire_server.gathering import gathering
-from llmwire_server.relay import ASGIMessage, ClientStalled, Leaving, Receive, Send
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable
-
-    from uvicorn.protocols.http.flow_control import FlowControl
-
-    Application = Callable[[dict[str, Any], Receive, Send], Awaitable[None]]
+from llmwire_server.client import ASGIMessage, Client, Fields, Leaving
+from llmwire_server.gathering import Gathering
+from llmwire_server.incoming import Incoming
+from llmwire_server.relay import ClientStalled
 
 __all__ = ("Cycle",)
+
+Serve: TypeAlias = Callable[[Incoming, Client], Awaitable[None]]
 
 _log: Final = logging.getLogger("llmwire")
 _HIGH_WATER: Final = 65536
@@ -68,44 +67,75 @@ class _Signal:
         self.is_set = False
 
 
-class Cycle(RequestResponseCycle):
-    """One request and its answer.
+class Cycle:
+    """One request and its answer: a `Client`.
 
     Args:
-        scope: What ASGI says of the request.
         transport: The connection.
         flow: Whether more may be read or written.
+        gathering: What is written goes through it.
+        bodiless: The answer is its head only.
         keep_alive: Another request may follow.
         expects: The client waits to be told to go on with its body.
         on_response: Called when the answer was given.
     """
 
+    __slots__ = (
+        "_bodiless",
+        "_chunked",
+        "_flow",
+        "_gathering",
+        "_head",
+        "_left",
+        "_on_response",
+        "_pieces",
+        "_size",
+        "_transport",
+        "disconnected",
+        "expects",
+        "keep_alive",
+        "leaving",
+        "message_event",
+        "more_body",
+        "response_complete",
+        "response_started",
+    )
+
     def __init__(
         self,
-        scope: dict[str, Any],
         transport: asyncio.Transport,
         flow: FlowControl,
+        gathering: Gathering,
         *,
+        bodiless: bool,
         keep_alive: bool,
         expects: bool,
         on_response: Callable[[], None],
     ) -> None:
-        self.scope: Any = scope
-        self.transport = transport
-        self.flow = flow
+        self._transport = transport
+        self._flow = flow
+        self._gathering = gathering
+        self._bodiless = bodiless
         self.keep_alive = keep_alive
-        self.waiting_for_100_continue = expects
-        self.on_response = on_response
-        self.message_event = _Signal()  # type: ignore[assignment]  # as far as it is used
+        """Another request may follow."""
+        self.expects = expects
+        """The client waits to be told to go on with its body."""
+        self._on_response: Callable[[], None] | None = on_response
+        self.message_event = _Signal()
+        """Something came, or nothing will."""
         self.leaving = Leaving()
-        self._gathering = gathering()
+        """Tells when the client leaves."""
         self.disconnected = False
+        """It has left."""
         self.more_body = True
+        """Not all of the request has come."""
         self.response_started = False
+        """The answer has a head."""
         self.response_complete = False
+        """The answer was given."""
         self._pieces: list[bytes] = []
         self._size = 0
-        self._head: bytes | None = None
+        self._head = b""
         """The head of the answer, as long as it waits for a body."""
         self._chunked = False
         self._left = 0
@@ -118,7 +148,7 @@ class Cycle(RequestResponseCycle):
         self._pieces.append(piece)
         self._size += len(piece)
         if self._size > _HIGH_WATER:
-            self.flow.pause_reading()
+            self._flow.pause_reading()
         self.message_event.set()
 
     def end_body(self) -> None:
@@ -139,13 +169,13 @@ class Cycle(RequestResponseCycle):
         self._size = 0
         return body
 
-    async def receive(self) -> Any:
-        """ASGI's: the body as it comes, then whether the client has left."""
-        if self.waiting_for_100_continue and not self.transport.is_closing():
-            self._gathering.write(self.transport, _CONTINUE)
-            self.waiting_for_100_continue = False
+    async def receive(self) -> ASGIMessage:
+        """The body as it comes, then whether the client has left."""
+        if self.expects and not self._transport.is_closing():
+            self._gathering.write(self._transport, _CONTINUE)
+            self.expects = False
         if not self.disconnected and not self.response_complete:
-            self.flow.resume_reading()
+            self._flow.resume_reading()
             await self.message_event.wait()
         if self.disconnected or self.response_complete:
             return {"type": "http.disconnect"}
@@ -154,34 +184,25 @@ class Cycle(RequestResponseCycle):
 
     # --- The answer ----------------------------------------------------------------
 
-    async def send(self, message: ASGIMessage) -> None:  # type: ignore[override]  # of ours
-        """ASGI's: the head of the answer, then its body."""
-        if self.flow.write_paused and not self.disconnected:
-            await self.flow.drain()
-        if self.disconnected:
-            return
-        kind = message["type"]
-        if kind == "http.response.start" and not self.response_started:
-            self._start(message["status"], message["headers"])
-        elif kind == "http.response.body" and self.response_started:
-            self._continue(message["body"], message.get("more_body", False))
-        else:
-            raise RuntimeError(f"an ASGI message out of order: {kind}")
+    def start(self, status: int, fields: Fields) -> None:
+        """See `Client.start`.
 
-    def _start(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
-        self.response_started = True
-        self.waiting_for_100_continue = False
-        self._chunked = framed = (
-            self.scope["method"] != "HEAD" and status not in _BODILESS
-        )
+        Raises:
+            RuntimeError: A header would end its line, or has no proper name; or there
+                is a head already.
+        """
+        if self.response_started:
+            raise RuntimeError("a second head of one answer")
+        framed = not self._bodiless and status not in _BODILESS
+        chunked = framed
         closing = False
         lines = []
-        for name, value in headers:
+        for name, value in fields:
             if name not in _NAMES:
                 _learn(name)
             if name == b"content-length":
                 self._left = int(value)
-                self._chunked = False
+                chunked = False
             elif name == b"connection" and value == b"close":
                 closing = True
             lines.append(name + b": " + value)
@@ -189,23 +210,41 @@ class Cycle(RequestResponseCycle):
             self.keep_alive = False
             if not closing:
                 lines.append(b"connection: close")
-        if self._chunked and framed:
+        if chunked:
             lines.append(b"transfer-encoding: chunked")
-        fields = b"\r\n".join(lines)
+        self._chunked = chunked
+        text = b"\r\n".join(lines)
         ends = len(lines) - 1 if lines else 0
-        if (
-            fields.count(b"\n") != ends
-            or fields.count(b"\r") != ends
-            or b"\0" in fields
-        ):
+        if text.count(b"\n") != ends or text.count(b"\r") != ends or b"\0" in text:
             raise RuntimeError("a header of the answer would end its line")
-        self._head = b"%b%b\r\n\r\n" % (STATUS_LINE[status], fields)
+        self._head = b"%b%b\r\n\r\n" % (STATUS_LINE[status], text)
+        self.response_started = True
+        self.expects = False
+
+    def write(self, body: bytes, *, more: bool) -> Awaitable[None] | None:
+        """See `Client.write`.
+
+        Raises:
+            RuntimeError: The answer has no head, is longer or shorter than that says,
+                or is complete already.
+        """
+        if self.disconnected:
+            return None
+        if self._flow.write_paused:
+            return self._write_later(body, more)
+        self._continue(body, more)
+        return None
+
+    async def _write_later(self, body: bytes, more: bool) -> None:
+        await self._flow.drain()
+        if not self.disconnected:
+            self._continue(body, more)
 
     def _continue(self, body: bytes, more: bool) -> None:
-        if self.response_complete:
-            raise RuntimeError("an ASGI message after the end of the answer")
+        if self.response_complete or not self.response_started:
+            raise RuntimeError("a body without a head, or after the end of the answer")
         out = body
-        if self.scope["method"] == "HEAD":
+        if self._bodiless:
             out, self._left = b"", 0
         elif self._chunked:
             out = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
@@ -215,9 +254,9 @@ class Cycle(RequestResponseCycle):
             self._left -= len(body)
             if self._left < 0 or (self._left and not more):
                 raise RuntimeError("an answer of another length than its head says")
-        if self._head is not None:
-            out, self._head = self._head + out, None
-        self._gathering.write(self.transport, out)
+        if self._head:
+            out, self._head = self._head + out, b""
+        self._gathering.write(self._transport, out)
         if not more:
             self._finish()
 
@@ -226,7 +265,8 @@ class Cycle(RequestResponseCycle):
         self.message_event.set()
         if not self.keep_alive:
             self._close()
-        self.on_response()
+        if self._on_response is not None:
+            self._on_response()
 
     def leave(self) -> None:
         """The client has left, or is given up."""
@@ -236,31 +276,31 @@ class Cycle(RequestResponseCycle):
 
     # --- Both ----------------------------------------------------------------------
 
-    async def run_asgi(self, app: Application) -> None:  # type: ignore[override]  # ours
-        """Have the application answer; whatever it does, the connection is sound."""
+    async def run(self, serve: Serve, incoming: Incoming) -> None:
+        """Have `serve` answer; whatever it does, the connection is sound."""
         self._gathering.calls += 1
         try:
-            await app(self.scope, self.receive, self.send)
+            await serve(incoming, self)
         except ClientStalled:
             self.disconnected = True
-            self.transport.abort()
+            self._transport.abort()
         finally:
             if not (self.response_complete or self.disconnected):
-                await self._fail()
-            self.on_response = _nothing
-            self.scope = None
+                self._fail()
+            self._on_response = None
             self._gathering.calls -= 1
 
-    async def _fail(self) -> None:
+    def _fail(self) -> None:
         _log.error("a call ended without a complete answer")
-        if self.response_started:
-            self._close()
+        if not self.response_started:
+            self.start(500, [(b"content-length", b"0"), (b"connection", b"close")])
+            self.write(b"", more=False)
         else:
-            await self.send_500_response()
+            self._close()
 
     def _close(self) -> None:
         self._gathering.flush()
-        self.transport.close()
+        self._transport.close()
 
 
 def _learn(name: bytes) -> None:
@@ -268,7 +308,3 @@ def _learn(name: bytes) -> None:
         raise RuntimeError("a header of the answer has no proper name")
     if len(_NAMES) < _MOST_NAMES:
         _NAMES.add(name)
-
-
-def _nothing() -> None:
-    """The connection is told no more."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Set
-from functools import lru_cache
 from typing import Final
 
 from llmwire.http import Head, Headers
@@ -19,9 +18,10 @@ from llmwire_server.keys import CREDENTIAL_HEADERS
 __all__ = (
     "NEVER_DOWN",
     "NEVER_UP",
-    "for_client",
-    "for_upstream",
+    "Allowed",
     "sane_request_id",
+    "to_client",
+    "to_upstream",
     "with_headers",
 )
 
@@ -103,7 +103,7 @@ _TO_CLIENTS: Final = (
 _SANE_ID: Final = re.compile(rb"[\x21-\x7e]{1,128}\Z")
 
 
-class _Allowed:
+class Allowed:
     """Which headers pass: names, and beginnings of names, but for those that never do.
 
     Args:
@@ -122,7 +122,11 @@ class _Allowed:
         self._never_begin = never_begin
 
     def of(self, headers: Headers) -> Headers:
-        """Those that pass."""
+        """Those that pass.
+
+        Args:
+            headers: Names in lower case.
+        """
         exact, beginnings = self._exact, self._beginnings
         wanted = [
             field
@@ -141,41 +145,30 @@ class _Allowed:
         )
 
 
-@lru_cache(maxsize=64)
-def _up(dialect: str, names: tuple[str, ...]) -> _Allowed:
-    same = _SAME_DIALECT.get(dialect, _NOTHING)
-    return _Allowed((*same, *names), NEVER_UP, _NEVER_UP_BEGIN)
-
-
-@lru_cache(maxsize=64)
-def _down(names: tuple[str, ...]) -> _Allowed:
-    return _Allowed((*_TO_CLIENTS, *names), NEVER_DOWN, _NEVER_DOWN_BEGIN)
-
-
-def for_upstream(
-    client_dialect: str, upstream_dialect: str, headers: Headers, rules: HeaderRules
-) -> Headers:
+def to_upstream(
+    client_dialect: str, upstream_dialect: str, rules: HeaderRules
+) -> Allowed:
     """Those of a client's headers that are sent on, beside what the codecs write.
 
     Args:
         client_dialect: Of the client.
         upstream_dialect: Of the server.
-        headers: The client's; names in lower case.
         rules: What passes besides.
     """
-    same = client_dialect if client_dialect == upstream_dialect else ""
-    return _up(same, rules.request).of(headers)
+    same = _NOTHING
+    if client_dialect == upstream_dialect:
+        same = _SAME_DIALECT.get(client_dialect, _NOTHING)
+    return Allowed((*same, *rules.request), NEVER_UP, _NEVER_UP_BEGIN)
 
 
-def for_client(headers: Headers, rules: HeaderRules) -> Headers:
+def to_client(rules: HeaderRules) -> Allowed:
     """Those of an upstream's headers that clients of every dialect may see: its rate
     limits, how long to wait, and what the configuration names.
 
     Args:
-        headers: The upstream's; names in lower case.
         rules: What passes besides.
     """
-    return _down(rules.response).of(headers)
+    return Allowed((*_TO_CLIENTS, *rules.response), NEVER_DOWN, _NEVER_DOWN_BEGIN)
 
 
 def with_headers(head: Head, more: Iterable[tuple[str, str]]) -> Head:

@@ -1,4 +1,4 @@
-"""What an ASGI server says of a call, read once.
+"""What the head of a call says, read once.
 
 One walk over the headers finds everything that the door needs to know, and parts the
 client's credentials from what goes on: behind it nothing knows them. Pure.
@@ -6,14 +6,13 @@ client's credentials from what goes on: behind it nothing knows them. Pure.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any, Final
 from urllib.parse import quote
 
 from llmwire.http import Headers
 from llmwire_server.headers import sane_request_id
 from llmwire_server.keys import CREDENTIAL_HEADERS, presented_key, take_key
-from llmwire_server.relay import Leaving
 
 __all__ = ("Incoming",)
 
@@ -38,7 +37,6 @@ _NAMES: Final[dict[bytes, tuple[str, int]]] = {}
 """Names as they were sent -> in lower case, and what they are; those met so far."""
 _MOST: Final = 2048
 _LONGEST: Final = 64
-_NOTHING: Final[dict[str, Any]] = {}
 _PROXIED: Final = frozenset({"forwarded", "via", "x-forwarded-for", "x-real-ip"})
 
 
@@ -46,15 +44,21 @@ class Incoming:
     """The head of one call.
 
     Args:
-        scope: What the ASGI server says of it.
+        method: HTTP's.
+        path: As it was sent: names in it are percent-encoded; without a query.
+        query: What follows the `?`.
+        fields: Headers, their names spelled as they may be.
+        peer: Address of whoever is connected, None: unknown.
+        needs_host: Its HTTP wants to know whom it is for (RFC 9112, 3.2).
+        dialect: What is spoken at this port, where that is known.
     """
 
     __slots__ = (
+        "expects",
         "fields",
         "headers",
         "hosts",
         "keys",
-        "leaving",
         "method",
         "needs_host",
         "noted",
@@ -65,25 +69,25 @@ class Incoming:
         "request_id",
         "shown",
         "size",
-        "take_body",
     )
 
-    def __init__(self, scope: dict[str, Any]) -> None:
-        raw = scope.get("raw_path")
-        path = (
-            quote(scope["path"], safe=_SAFE) if raw is None else raw.decode("latin-1")
-        )
-        query = scope.get("query_string", b"")
-        self.method: str = scope["method"]
-        self.path: str = path.partition("?")[0]
-        """As it was sent: names in it are percent-encoded."""
-        self.query, keys = take_key(query.decode("latin-1"))
+    def __init__(
+        self,
+        method: str,
+        path: str,
+        query: str,
+        fields: Sequence[tuple[bytes, bytes]],
+        *,
+        peer: str | None = None,
+        needs_host: bool = False,
+        dialect: str | None = None,
+    ) -> None:
+        self.method = method
+        self.path = path
+        self.query, keys = take_key(query)
         """Without a key."""
-        client = scope.get("client")
-        self.peer: str | None = client[0] if client else None
-        """Address of whoever is connected, None: unknown."""
-        self.needs_host = scope.get("http_version") == "1.1"
-        """Its HTTP wants to know whom it is for (RFC 9112, 3.2)."""
+        self.peer = peer
+        self.needs_host = needs_host
         self.noted: dict[str, str] = {}
         """Headers that the door looks at."""
         self.request_id: str | None = None
@@ -92,25 +96,41 @@ class Incoming:
         """Dialect that the headers tell of, else the port."""
         self.proxied = False
         """Somebody passed the call on."""
-        self.fields = len(scope["headers"])
+        self.expects = False
+        """The client waits to be told to go on with its body."""
+        self.fields = len(fields)
         """How many headers there are."""
         self.hosts = 0
         """How many of them are `host`."""
         self.size = 0
         """Bytes of their names and values."""
-        self.headers, found = self._read(scope["headers"])
+        self.headers, found = self._read(fields)
         """Without credentials."""
-        told = (scope.get("extensions") or _NOTHING).get("llmwire", _NOTHING)
         if self.shown is None:
-            self.shown = told.get("dialect")
-        self.leaving: Leaving | None = told.get("leaving")
-        """Tells when the client leaves, where the server can."""
-        self.take_body: Callable[[], bytes | None] = told.get("body", _nothing)
-        """Gives all of the body, where the server has it already."""
+            self.shown = dialect
         self.keys: tuple[bytes, ...] = (*found, *keys)
         """Every key that the client presents."""
 
-    def _read(self, fields: list[tuple[bytes, bytes]]) -> tuple[Headers, list[bytes]]:
+    @classmethod
+    def of_scope(cls, scope: dict[str, Any]) -> Incoming:
+        """What an ASGI server says of a call."""
+        raw = scope.get("raw_path")
+        path = (
+            quote(scope["path"], safe=_SAFE) if raw is None else raw.decode("latin-1")
+        )
+        client = scope.get("client")
+        return cls(
+            scope["method"],
+            path.partition("?")[0],
+            scope.get("query_string", b"").decode("latin-1"),
+            scope["headers"],
+            peer=client[0] if client else None,
+            needs_host=scope.get("http_version") == "1.1",
+        )
+
+    def _read(
+        self, fields: Sequence[tuple[bytes, bytes]]
+    ) -> tuple[Headers, list[bytes]]:
         headers: list[tuple[str, str]] = []
         keys: list[bytes] = []
         size = 0
@@ -131,8 +151,12 @@ class Incoming:
 
     def _note(self, name: str, what: int, value: bytes, text: str) -> None:
         if what == _NOTE:
-            self.noted[name] = text.strip()
-            self.hosts += name == "host"
+            text = text.strip()
+            self.noted[name] = text
+            if name == "host":
+                self.hosts += 1
+            elif name == "expect":
+                self.expects = text.lower() == "100-continue"
         elif what == _ID:
             self.request_id = sane_request_id(value)
         elif what == _PROXY:
@@ -141,10 +165,6 @@ class Incoming:
             self.shown = "anthropic"
         else:
             self.shown = self.shown or "gemini"
-
-
-def _nothing() -> None:
-    """Nobody knows."""
 
 
 def _learn(field: bytes) -> tuple[str, int]:

@@ -67,6 +67,10 @@ class Mask:
                 text = text.replace(form, HIDDEN)
         return text
 
+    def finds(self, data: bytes) -> bool:
+        """Whether `data` holds a credential."""
+        return any(form in data for form in self._bytes)
+
     def data(self, data: bytes) -> bytes:
         """`data` without any credential; the very same object where it holds none."""
         for form in self._bytes:

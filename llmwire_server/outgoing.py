@@ -8,32 +8,31 @@ are not touched.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final, TypeAlias
+from collections.abc import Awaitable
+from typing import Final
 
 from llmwire.http import Headers
+from llmwire_server.client import Client, Fields
 from llmwire_server.masking import Mask
-from llmwire_server.relay import ASGIMessage, Send
 
 __all__ = ("Outgoing",)
 
-_Fields: TypeAlias = list[tuple[bytes, bytes]]
 _ID: Final = b"x-request-id"
 _NATIVE_ID: Final = b"request-id"
-_IDS: Final = (_ID, _NATIVE_ID)
+_IDS: Final = ("x-request-id", "request-id")
 _UPSTREAM_ID: Final = b"x-upstream-request-id"
 _LENGTH: Final = b"content-length"
 _OURS: Final = frozenset(
-    {b"allow", b"cache-control", b"content-type", _LENGTH, b"x-llmwire-losses"}
+    ("allow", "cache-control", "content-length", "content-type", "x-llmwire-losses")
 )
 """Headers whose values are written here, whatever an upstream says."""
 
 
 class Outgoing:
-    """Takes ASGI messages of one answer in the place of the server's own `send`.
+    """One answer on its way to the client: an `Answer`.
 
     Args:
-        send: The server's.
+        client: Takes it.
         request_id: The call's.
         mask: Knows what must not leave.
         more: Headers of every answer.
@@ -43,19 +42,19 @@ class Outgoing:
 
     __slots__ = (
         "_bodiless",
+        "_client",
         "_held",
         "_mask",
         "_more",
         "_native_id",
         "_pieces",
         "_request_id",
-        "_send",
         "_streamed",
     )
 
     def __init__(
         self,
-        send: Send,
+        client: Client,
         request_id: str,
         mask: Mask,
         *,
@@ -63,77 +62,74 @@ class Outgoing:
         native_id: bool = False,
         bodiless: bool = False,
     ) -> None:
-        self._send = send
+        self._client = client
         self._request_id = request_id.encode("latin-1")
         self._mask = mask
         self._more = more
         self._native_id = native_id
         self._bodiless = bodiless
-        self._held: ASGIMessage | None = None
+        self._held: tuple[int, Fields] | None = None
+        """Status and headers of an error reply."""
         self._pieces: list[bytes] = []
         self._streamed = False
 
-    async def __call__(self, message: ASGIMessage) -> None:
-        """Pass one message on."""
-        if message["type"] == "http.response.start":
-            message["headers"] = self._headers(message["headers"])
-            if message["status"] >= 400:
-                self._held = message
-                return
-        elif self._held is not None:
-            await self._refuse(self._held, message)
-            return
-        elif self._bodiless:
-            message["body"] = b""
-        elif self._streamed and b"error" in message["body"]:
-            message["body"] = self._mask.data(message["body"])
-        await self._send(message)
-
-    async def _refuse(self, start: ASGIMessage, message: ASGIMessage) -> None:
-        """An error reply goes when all of it is there: its length may change."""
-        self._pieces.append(message["body"])
-        if message.get("more_body"):
-            return
-        body = self._mask.data(b"".join(self._pieces))
-        _correct_length(start["headers"], len(body))
-        self._held = None
-        await self._send(start)
-        message["body"] = b"" if self._bodiless else body
-        await self._send(message)
-
-    def _headers(self, fields: Sequence[tuple[bytes, bytes]]) -> _Fields:
-        headers: _Fields = []
+    def start(self, status: int, headers: Headers) -> None:
+        """See `Answer.start`."""
+        fields: Fields = []
+        theirs: list[bytes] = []
         upstream_id = None
         streamed = True
-        for field in self._masked(fields):
-            name = field[0]
-            if name in _IDS:
-                upstream_id = upstream_id or field[1]
-                continue
-            if name == _LENGTH:
+        for name, text in headers:
+            value = text.encode("latin-1", "replace")
+            if name not in _OURS:
+                theirs.append(value)
+                if name in _IDS:
+                    upstream_id = upstream_id or value
+                    continue
+            elif name == "content-length":
                 streamed = False
-            headers.append(field)
+            fields.append((name.encode("latin-1"), value))
         self._streamed = streamed
-        headers.append((_ID, self._request_id))
+        fields.append((_ID, self._request_id))
         if upstream_id is not None:
-            headers.append((_UPSTREAM_ID, upstream_id))
+            fields.append((_UPSTREAM_ID, upstream_id))
         if self._native_id:
-            headers.append((_NATIVE_ID, upstream_id or self._request_id))
-        for key, value in self._more:
-            headers.append((key.encode("latin-1"), value.encode("latin-1")))
-        return headers
+            fields.append((_NATIVE_ID, upstream_id or self._request_id))
+        if theirs and self._mask.finds(b"\n".join(theirs)):
+            fields = [(name, self._mask.data(value)) for name, value in fields]
+        for name, text in self._more:
+            fields.append((name.encode("latin-1"), text.encode("latin-1")))
+        if status >= 400:
+            self._held = status, fields
+        else:
+            self._client.start(status, fields)
 
-    def _masked(
-        self, fields: Sequence[tuple[bytes, bytes]]
-    ) -> Sequence[tuple[bytes, bytes]]:
-        values = b"\n".join([value for name, value in fields if name not in _OURS])
-        data = self._mask.data
-        if not values or data(values) is values:
-            return fields
-        return [(name, data(value)) for name, value in fields]
+    def write(self, body: bytes, *, more: bool) -> Awaitable[None] | None:
+        """See `Answer.write`."""
+        if self._held is not None:
+            return self._refuse(self._held, body, more)
+        if self._bodiless:
+            body = b""
+        elif self._streamed and b"error" in body:
+            body = self._mask.data(body)
+        return self._client.write(body, more=more)
+
+    def _refuse(
+        self, held: tuple[int, Fields], body: bytes, more: bool
+    ) -> Awaitable[None] | None:
+        """An error reply goes when all of it is there: its length may change."""
+        self._pieces.append(body)
+        if more:
+            return None
+        body = self._mask.data(b"".join(self._pieces))
+        status, fields = held
+        _correct_length(fields, len(body))
+        self._held = None
+        self._client.start(status, fields)
+        return self._client.write(b"" if self._bodiless else body, more=False)
 
 
-def _correct_length(headers: _Fields, length: int) -> None:
-    for at, (name, _) in enumerate(headers):
+def _correct_length(fields: Fields, length: int) -> None:
+    for at, (name, _) in enumerate(fields):
         if name == _LENGTH:
-            headers[at] = (name, b"%d" % length)
+            fields[at] = (name, b"%d" % length)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
 from typing import Generic, TypeVar
-from weakref import WeakKeyDictionary
 
 __all__ = ("PerLoop",)
 
 _T = TypeVar("_T")
 
 
-class PerLoop(Generic[_T]):
+class PerLoop(threading.local, Generic[_T]):
     """Called, it gives the one of the loop that runs.
+
+    A thread runs one loop at a time, and has the one of its last loop only.
 
     Args:
         make: Makes it for a loop, when it is first wanted.
@@ -21,9 +23,8 @@ class PerLoop(Generic[_T]):
 
     def __init__(self, make: Callable[[asyncio.AbstractEventLoop], _T]) -> None:
         self._make = make
-        self._made: WeakKeyDictionary[asyncio.AbstractEventLoop, _T] = (
-            WeakKeyDictionary()
-        )
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._made: _T
 
     def __call__(self) -> _T:
         """The one of the running loop.
@@ -32,7 +33,7 @@ class PerLoop(Generic[_T]):
             RuntimeError: No loop runs.
         """
         loop = asyncio.get_running_loop()
-        found = self._made.get(loop)
-        if found is None:
-            found = self._made[loop] = self._make(loop)
-        return found
+        if loop is not self._loop:
+            self._made = self._make(loop)
+            self._loop = loop
+        return self._made

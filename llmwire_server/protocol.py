@@ -22,9 +22,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Mapping
-from typing import Any, ClassVar, Final, cast
-from urllib.parse import unquote
+from typing import ClassVar, Final, cast
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
@@ -34,6 +34,7 @@ from llmwire.messages import ErrorKind
 from llmwire_server.app import App, error_reply
 from llmwire_server.cycle import Cycle
 from llmwire_server.gathering import gathering
+from llmwire_server.incoming import Incoming
 from llmwire_server.paths import envelope, normal_path
 
 __all__ = ("FrontProtocol", "front_protocol")
@@ -53,7 +54,7 @@ class FrontProtocol(HttpToolsProtocol):
 
     door: ClassVar[App]
     dialects: ClassVar[Mapping[int, str]]
-    cycle: Cycle
+    cycle: Cycle  # type: ignore[assignment]  # in the place of uvicorn's
 
     # --- The connection ------------------------------------------------------------
 
@@ -62,6 +63,7 @@ class FrontProtocol(HttpToolsProtocol):
     ) -> None:
         """It is open."""
         super().connection_made(transport)
+        self._gathering = gathering()
         self._heading = False
         """A head has begun and is not complete."""
         self._open = False
@@ -73,6 +75,9 @@ class FrontProtocol(HttpToolsProtocol):
         self._refused = False
         self._calls: list[Cycle] = []
         """Those that may not be answered yet."""
+        self._waiting: deque[tuple[Cycle, Incoming]] = deque()
+        """Those that came before the one before them was answered."""
+        self._peer = self.client[0] if self.client is not None else None
         port = self.server[1] if self.server is not None else None
         self._dialect = self.dialects.get(port) if port is not None else None
         """What is spoken at this port, where that is known."""
@@ -94,12 +99,12 @@ class FrontProtocol(HttpToolsProtocol):
 
     def shutdown(self) -> None:
         """The server ends: so does the connection, behind the answer that it gives."""
-        gathering().flush()
+        self._gathering.flush()
         super().shutdown()
 
     def _close(self) -> None:
         """End it behind what was written."""
-        gathering().flush()
+        self._gathering.flush()
         self.transport.close()
 
     def _tell_leaving(self) -> None:
@@ -137,9 +142,8 @@ class FrontProtocol(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         self.flow.resume_reading()
-        if self.pipeline:
-            cycle, app = self.pipeline.pop()
-            self._start_asgi_task(cast("Cycle", cycle), app)
+        if self._waiting:
+            self._start(*self._waiting.popleft())
             return
         self._idle_since = self.loop.time()
         if self._idling is None:
@@ -193,14 +197,10 @@ class FrontProtocol(HttpToolsProtocol):
         self._thrown = 0
         self.url = b""
         self.headers = []
-        self.expect_100_continue = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header; or a trailer, which counts for nothing."""
         if self._heading:
-            name = name.lower()
-            if name == b"expect":
-                self.expect_100_continue = value.lower() == b"100-continue"
             self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
@@ -216,59 +216,45 @@ class FrontProtocol(HttpToolsProtocol):
         self._heading = False
         self._unspent = 0
         self._stop_timer()
+        path, query = _parted(self.url)
+        method = parser.get_method().decode("ascii")
+        incoming = Incoming(
+            method,
+            path.decode("ascii"),
+            query.decode("latin-1"),
+            self.headers,
+            peer=self._peer,
+            needs_host=version == "1.1",
+            dialect=self._dialect,
+        )
         before = self.cycle
-        scope = self._scope(version)
         self.cycle = cycle = Cycle(
-            scope,
             self.transport,
             self.flow,
+            self._gathering,
+            bodiless=method == "HEAD",
             keep_alive=version != "1.0" and parser.should_keep_alive(),
-            expects=self.expect_100_continue,
+            expects=incoming.expects,
             on_response=self.on_response_complete,
         )
-        scope["extensions"]["llmwire"] = {
-            "dialect": self._dialect,
-            "leaving": cycle.leaving,
-            "body": cycle.take_body,
-        }
         if before is None or before.response_complete:
             self._calls.clear()
-            self._start_asgi_task(cycle, self.app)
+            self._start(cycle, incoming)
         else:
             self.flow.pause_reading()
-            self.pipeline.appendleft((cycle, self.app))
+            self._waiting.append((cycle, incoming))
         self._calls.append(cycle)
 
-    def _start_asgi_task(self, cycle: Cycle, app: Any) -> None:  # type: ignore[override]  # ours
-        task = self.loop.create_task(cycle.run_asgi(app))
+    def _start(self, cycle: Cycle, incoming: Incoming) -> None:
+        task = self.loop.create_task(cycle.run(self.door.serve, incoming))
         self.tasks.add(task)
-        task.add_done_callback(self._end_task)
+        task.add_done_callback(self._end)
 
-    def _end_task(self, task: asyncio.Task[None]) -> None:
+    def _end(self, task: asyncio.Task[None]) -> None:
         self.tasks.discard(task)
         fault = None if task.cancelled() else task.exception()
         if fault is not None:
             _log.error("a call failed: %s", type(fault).__name__, exc_info=fault)
-
-    def _scope(self, version: str) -> dict[str, Any]:
-        """What ASGI says of the head that is complete."""
-        path, query = _parted(self.url)
-        return {
-            "type": "http",
-            "asgi": {"version": self.asgi_version, "spec_version": "2.3"},
-            "http_version": version,
-            "server": self.server,
-            "client": self.client,
-            "scheme": self.scheme,
-            "root_path": "",
-            "headers": self.headers,
-            "method": self.parser.get_method().decode("ascii"),
-            "path": unquote(path.decode("ascii")),
-            "raw_path": path,
-            "query_string": query,
-            "state": self.app_state,
-            "extensions": {},
-        }
 
     def on_body(self, body: bytes) -> None:
         """A piece of the body."""
@@ -301,13 +287,14 @@ class FrontProtocol(HttpToolsProtocol):
         if method == b"CONNECT" or busy:
             raise httptools.HttpParserError
         lines = [b"%b %b HTTP/%b" % (method, self.url, version)]
-        for name, value in self.headers:
+        for given, value in self.headers:
+            name = given.lower()
             if name == b"connection":
                 tokens = (token.strip() for token in value.split(b","))
                 kept = [t for t in tokens if t and t.lower() not in _UPGRADES]
                 value = b", ".join(kept)
             if value and name not in _UPGRADES:
-                lines.append(b"%b: %b" % (name, value))
+                lines.append(b"%b: %b" % (given, value))
         self.parser = httptools.HttpRequestParser(self)
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
         return b"\r\n".join((*lines, b"", b""))
@@ -331,14 +318,14 @@ class FrontProtocol(HttpToolsProtocol):
         started = False
         if cycle is not None and not cycle.response_complete:
             # Whoever waits for the rest of this request is told that none will come.
-            started = cycle.response_started or self._heading or bool(self.pipeline)
+            started = cycle.response_started or self._heading or bool(self._waiting)
             self._tell_leaving()
         elif cycle is not None and self._open and not self._heading:
             started = True
         if started or self.transport.is_closing():
             self._close()
             return
-        gathering().flush()
+        self._gathering.flush()
         path = self.url.decode("latin-1").partition("?")[0] if self._open else "/"
         dialect = envelope(normal_path(path) or path)
         self.transport.write(_wire(error_reply(dialect, status, kind, message)))

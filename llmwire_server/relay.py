@@ -1,6 +1,6 @@
 """The pump: upstream bytes -> Attempt -> client bytes, for one call.
 
-Knows ASGI messages, a `Transport` and the clock; what the bytes mean is the attempt's
+Knows an `Answer`, a `Transport` and the clock; what the bytes mean is the attempt's
 business. Whatever goes wrong is told to the client in its own dialect, faults of this
 program included: the one place that catches every exception is here, and it raises
 them again.
@@ -34,13 +34,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, Final, TypeAlias
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Final, Protocol, TypeAlias
 
 from msgspec.structs import replace
 
 from llmwire import APIError, Attempt, Head, HTTPReply
+from llmwire.http import Headers
 from llmwire.messages import ErrorKind
+from llmwire_server.client import Leaving, Receive
 from llmwire_server.config.tree import TimeLimits
 from llmwire_server.shutdown import Shutdown
 from llmwire_server.upstream import (
@@ -52,19 +54,8 @@ from llmwire_server.upstream import (
 )
 from llmwire_server.watching import watch
 
-__all__ = (
-    "ClientStalled",
-    "Dress",
-    "Leaving",
-    "Receive",
-    "Send",
-    "relay",
-    "send_reply",
-)
+__all__ = ("Answer", "ClientStalled", "Dress", "relay", "send_reply")
 
-ASGIMessage: TypeAlias = MutableMapping[str, Any]
-Receive: TypeAlias = Callable[[], Awaitable[ASGIMessage]]
-Send: TypeAlias = Callable[[ASGIMessage], Awaitable[None]]
 Instead: TypeAlias = Callable[[APIError], HTTPReply | None]
 Dress: TypeAlias = Callable[[Head], Head]
 
@@ -92,60 +83,41 @@ class ClientStalled(Exception):
     """A client leaves its bytes untaken: its connection is to be cut."""
 
 
-class Leaving:
-    """Tells one call that its client has left, where the server can say so by itself.
-
-    It spares the call a task that waits for nothing else.
-    """
-
-    __slots__ = ("_tell", "_told")
-
-    def __init__(self) -> None:
-        self._tell: Callable[[], None] | None = None
-        self._told = False
-
-    def tell(self) -> None:
-        """The client has left."""
-        self._told = True
-        if self._tell is not None:
-            self._tell()
-
-    def watch(self, tell: Callable[[], None] | None) -> None:
-        """Have `tell` called when the client leaves, or now if it has; None: nobody."""
-        self._tell = tell
-        if tell is not None and self._told:
-            tell()
-
-
 class _ClientLeft(Exception):
     """The server says so when something is sent."""
 
 
-async def send_reply(send: Send, reply: HTTPReply) -> None:
+class Answer(Protocol):
+    """What is being told the client."""
+
+    def start(self, status: int, headers: Headers) -> None:
+        """Begin it; its head goes with the first piece of its body.
+
+        Args:
+            status: HTTP's.
+            headers: Names in lower case.
+        """
+
+    def write(self, body: bytes, *, more: bool) -> Awaitable[None] | None:
+        """Send a piece of its body; see `Client.write`."""
+
+
+async def send_reply(answer: Answer, reply: HTTPReply) -> None:
     """Give the client a complete answer."""
     length = ("content-length", str(len(reply.body)))
-    headers = tuple(pair for pair in reply.headers if pair[0] != "content-length")
-    await send(_start(Head(reply.status, (*headers, length))))
-    await send({"type": "http.response.body", "body": reply.body})
+    headers = [pair for pair in reply.headers if pair[0] != "content-length"]
+    answer.start(reply.status, (*headers, length))
+    taken = answer.write(reply.body, more=False)
+    if taken is not None:
+        await taken
 
 
-def _start(head: Head) -> ASGIMessage:
-    return {
-        "type": "http.response.start",
-        "status": head.status,
-        "headers": [
-            (name.encode("latin-1"), value.encode("latin-1", "replace"))
-            for name, value in head.headers
-        ],
-    }
-
-
-async def relay(
+def relay(
     attempt: Attempt,
     transport: Transport,
     request: UpstreamRequest,
     receive: Receive,
-    send: Send,
+    answer: Answer,
     *,
     times: TimeLimits = _DEFAULT_TIMES,
     shutdown: Shutdown | None = None,
@@ -153,7 +125,7 @@ async def relay(
     instead: Instead = lambda error: None,
     request_id: str = "",
     leaving: Leaving | None = None,
-) -> None:
+) -> Coroutine[Any, Any, None]:
     """Carry one call until its answer is complete or its client has left.
 
     Args:
@@ -161,7 +133,7 @@ async def relay(
         transport: Carries `request`; keeps the limits that concern the upstream.
         request: What to send upstream.
         receive: The client's ASGI messages; its body has been read.
-        send: Takes ASGI messages for the client; whoever awaits it awaits the client.
+        answer: Goes to the client; whoever waits for it waits for the client.
         times: `total`, `send` and `keepalive`, in seconds; 0 is no limit.
         shutdown: May end the call.
         dress: Is shown the head of the answer, once, and gives the one to send.
@@ -170,38 +142,16 @@ async def relay(
         request_id: What the log calls this call.
         leaving: Tells when the client leaves; without it, `receive` does.
 
+    Returns:
+        What the call's task awaits.
+
     Raises:
-        ClientStalled: The client has not taken its bytes for `times.send` seconds.
+        ClientStalled: Where that is awaited: the client has not taken its bytes for
+            `times.send` seconds.
     """
-    pump = _Pump(attempt, send, times, dress, instead)
-    watching = None
-    if leaving is not None:
-        leaving.watch(pump.leave)
-    else:
-        watching = asyncio.ensure_future(_until_left(receive))
-        watching.add_done_callback(pump.leave_with)
-    if shutdown is not None:
-        shutdown.enter(pump.end)
-    try:
-        await pump.run(transport, request)
-    except _ClientLeft:
-        pass
-    except asyncio.CancelledError:
-        if not pump.take_cancellation():
-            raise
-    finally:
-        if shutdown is not None:
-            shutdown.leave(pump.end)
-        pump.stop()
-        if watching is not None:
-            watching.cancel()
-        if leaving is not None:
-            leaving.watch(None)
-        _log_end(pump, request_id)
-    if pump.fault is not None:
-        raise pump.fault
-    if pump.stalled:
-        raise ClientStalled
+    pump = _Pump(attempt, answer, times, dress, instead)
+    watching = None if leaving is not None else receive
+    return pump.run(transport, request, shutdown, leaving, watching, request_id)
 
 
 async def _until_left(receive: Receive) -> None:
@@ -222,28 +172,23 @@ def _log_end(pump: _Pump, request_id: str) -> None:
         _log.warning("%s", pump.error.message, extra=said)
 
 
-def _limit(seconds: float) -> float:
-    return seconds or math.inf
-
-
 class _Pump:
     """One direction of one call: everything that the client is sent, and when."""
 
     def __init__(
         self,
         attempt: Attempt,
-        send: Send,
+        answer: Answer,
         times: TimeLimits,
         dress: Dress | None,
         instead: Instead,
     ) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._task = task
-        self._loop = task.get_loop()
+        self._loop = asyncio.get_running_loop()
         self._now = self._loop.time
+        self._task: asyncio.Task[None]
+        """Pumps."""
         self._attempt = attempt
-        self._send = send
+        self._answer = answer
         self._dress = dress
         self._instead = instead
         self._started = False
@@ -251,7 +196,7 @@ class _Pump:
         self._commits = True
         """A keep-alive may decide the head."""
         self._cancellations = 0
-        self._cancelled_before = task.cancelling()
+        self._cancelled_before = 0
         self._verdict: APIError | None = None
         """Why the call was ended from outside."""
         self._beat: asyncio.Task[None] | None = None
@@ -268,14 +213,13 @@ class _Pump:
         """Sends that are under way: the pump's, a keep-alive's."""
         self._since = now
         """Since when something is being sent, or nothing is."""
-        self._silence = _limit(times.keepalive)
-        self._patience = _limit(times.send)
+        self._silence = times.keepalive or math.inf
+        self._patience = times.send or math.inf
         self._total = times.total
-        self._last = now + _limit(times.total)
-        self.due = self._next_due(now)
+        self._last = now + (times.total or math.inf)
+        self.due = min(self._last, now + self._patience, now + self._silence)
         """When there may be something to do beside what comes."""
         self._watch = watch()
-        self._watch.enter(self)
 
     # --- What comes from outside ---------------------------------------------------
 
@@ -369,8 +313,51 @@ class _Pump:
 
     # --- Pumping -------------------------------------------------------------------
 
-    async def run(self, transport: Transport, request: UpstreamRequest) -> None:
+    async def run(
+        self,
+        transport: Transport,
+        request: UpstreamRequest,
+        shutdown: Shutdown | None,
+        leaving: Leaving | None,
+        receive: Receive | None,
+        request_id: str,
+    ) -> None:
         """Pump until the answer is complete, or has failed and says so."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._task = task
+        self._cancelled_before = task.cancelling()
+        self._watch.enter(self)
+        watching = None
+        if leaving is not None:
+            leaving.watch(self.leave)
+        elif receive is not None:
+            watching = asyncio.ensure_future(_until_left(receive))
+            watching.add_done_callback(self.leave_with)
+        if shutdown is not None:
+            shutdown.enter(self.end)
+        try:
+            await self._exchange(transport, request)
+        except _ClientLeft:
+            pass
+        except asyncio.CancelledError:
+            if not self.take_cancellation():
+                raise
+        finally:
+            if shutdown is not None:
+                shutdown.leave(self.end)
+            self.stop()
+            if watching is not None:
+                watching.cancel()
+            if leaving is not None:
+                leaving.watch(None)
+            _log_end(self, request_id)
+        if self.fault is not None:
+            raise self.fault
+        if self.stalled:
+            raise ClientStalled
+
+    async def _exchange(self, transport: Transport, request: UpstreamRequest) -> None:
         try:
             async with transport.open(request) as response:
                 await self._carry(response)
@@ -394,6 +381,7 @@ class _Pump:
         attempt = self._attempt
         attempt.receive_head(response.status, response.headers)
         self._commits = response.status < 300
+        chunk = b"\n"
         while not attempt.done:
             chunk = await response.receive()
             out = attempt.receive_data(chunk) if chunk else attempt.receive_eof()
@@ -402,7 +390,8 @@ class _Pump:
                 await self._give(out, more=not done)
             if self._verdict is not None:
                 return
-        await response.drain()
+        if chunk:
+            await response.drain()
 
     async def _give(self, out: bytes, *, more: bool) -> None:
         """Send what is due, after the head where that is due too."""
@@ -418,14 +407,17 @@ class _Pump:
                 self._started = True
                 if await self._send_other(attempt):
                     return
-                await self._send(_start(self._dressed(attempt.head)))
+                head = self._dressed(attempt.head)
+                self._answer.start(head.status, head.headers)
             large = len(out) > _BUFFERED
-            await self._send(
-                {"type": "http.response.body", "body": out, "more_body": more or large}
-            )
+            taken = self._answer.write(out, more=more or large)
+            if taken is not None:
+                await taken
             if large and not more:
-                # Only a further send waits for the client to take what was sent.
-                await self._send({"type": "http.response.body", "body": b""})
+                # Only a further write waits for the client to take what was written.
+                taken = self._answer.write(b"", more=False)
+                if taken is not None:
+                    await taken
             self._complete = not more
         except OSError as error:
             self.left = True
@@ -443,7 +435,7 @@ class _Pump:
         if other is None:
             return False
         head = self._dressed(Head(other.status, other.headers))
-        await send_reply(self._send, replace(other, headers=head.headers))
+        await send_reply(self._answer, replace(other, headers=head.headers))
         self._complete = True
         return True
 

@@ -142,6 +142,18 @@ def test_the_context_of_a_request() -> None:
     assert context.echo is not None
 
 
+def test_a_forgotten_request_leaves_its_attempt() -> None:
+    exchange = _received()
+    attempt = exchange.attempt(TOY)
+    exchange.forget_request()
+    assert exchange.context is None
+    with pytest.raises(LocalProtocolError, match="no request"):
+        exchange.attempt(TOY)
+    attempt.receive_head(200, ())
+    attempt.receive_data(b'{"text": "a", "stop": "end"}')
+    assert b'"a"' in attempt.receive_eof()
+
+
 # --- Attempts --------------------------------------------------------------------
 
 

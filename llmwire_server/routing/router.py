@@ -42,6 +42,9 @@ _VENDORS: Final[Mapping[str, tuple[str, ...]]] = {
 """What stands before the slash of a model's name -> backends of that vendor."""
 _VENDORS_OWN: Final = frozenset({row.name for row in BUILT_IN} | {SIMULATOR})
 """Names that cannot be meant as anything but a backend's."""
+_MOST_MET: Final = 1024
+_LONGEST_MET: Final = 256
+"""Names of models that are remembered, and characters of the longest of them."""
 
 
 class Decision(Struct, frozen=True, kw_only=True):
@@ -141,6 +144,8 @@ class Router:
             )
             for model, listing in self._listed.items()
         }
+        self._met: dict[tuple[str | None, str], Decision] = {}
+        """Models that were asked for, and where that goes."""
 
     def route(self, model: str | None, dialect: str = "") -> Decision:
         """Where a call that asks for `model` may go.
@@ -158,6 +163,15 @@ class Router:
             decided = self._decided.get(model)
             if decided is not None:
                 return decided
+        met = self._met.get((model, dialect))
+        if met is not None:
+            return met
+        decision = self._decide(model, dialect)
+        if len(self._met) < _MOST_MET and (model is None or len(model) <= _LONGEST_MET):
+            self._met[model, dialect] = decision
+        return decision
+
+    def _decide(self, model: str | None, dialect: str) -> Decision:
         selector = parse_selector(model or "", self._families)
         parameters = None
         if selector.query:

@@ -17,8 +17,9 @@ import os
 import select
 import socket
 import ssl
-from collections.abc import Awaitable, Callable
-from typing import TypeAlias
+from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
+from typing import Any, TypeAlias
 
 import anyio
 from anyio.abc import AnyByteStream, ByteStream, SocketAttribute
@@ -28,10 +29,13 @@ from llmwire_server.upstream import Origin, UpstreamFailure
 from llmwire_server.upstream.tcp import TCPStream, adopt
 from llmwire_server.upstream.tls import join_records, keep_session, shake_hands
 
-__all__ = ("BROKEN", "Connect", "Connection", "connect_tcp", "explain")
+__all__ = ("BROKEN", "Connect", "Connection", "Rest", "connect_tcp", "explain")
 
 Connect: TypeAlias = Callable[[str, int], Awaitable[ByteStream]]
 """Opens a stream to a host and a port; raises OSError where it cannot."""
+
+Rest: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
+"""Waits until all that was handed over is taken."""
 
 _READ_SIZE = 256 * 1024
 BROKEN = (anyio.BrokenResourceError, anyio.ClosedResourceError, OSError)
@@ -236,6 +240,31 @@ class Connection:
             return await shake_hands(stream, hostname, context)
         except (anyio.EndOfStream, *BROKEN) as error:
             raise UpstreamFailure("tls", f"{self.origin}: {explain(error)}") from error
+
+    def hand_over(self, *pieces: bytes) -> Rest | None:
+        """Hand bytes to the network, without waiting where that can be.
+
+        Returns:
+            What waits until it has taken them all, and raises as `send` does; None: it
+            has.
+
+        Raises:
+            UpstreamFailure: As `send` does.
+        """
+        stream = self._stream
+        if type(stream) is not TCPStream:
+            return partial(self.send, *pieces)
+        try:
+            taken = stream.hand_over(*pieces)
+        except BROKEN as error:
+            raise self._failure() from error
+        return None if taken else partial(self._until_taken, stream)
+
+    async def _until_taken(self, stream: TCPStream) -> None:
+        try:
+            await stream.until_taken()
+        except BROKEN as error:
+            raise self._failure() from error
 
     async def send(self, *pieces: bytes) -> None:
         """Hand bytes to the network, waiting until it has taken them all.

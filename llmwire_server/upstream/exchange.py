@@ -20,7 +20,7 @@ from llmwire_server.upstream import (
     UpstreamRequest,
 )
 from llmwire_server.upstream.codec import ResponseDecoder, encode_head
-from llmwire_server.upstream.connection import Connection
+from llmwire_server.upstream.connection import Connection, Rest
 from llmwire_server.upstream.draining import drain
 from llmwire_server.upstream.tls import client_context
 
@@ -103,8 +103,15 @@ class Exchange:
         self.headers = ()
 
     async def __aenter__(self) -> Self:
+        pool, request = self._pool, self._request
+        head = encode_head(request)
+        origin = Origin(request.scheme, request.host, request.port, self._route.name)
+        connection = pool.take(origin)
+        if connection is None:
+            connection = await pool.wait(origin, self._timeouts.pool)
+        self._connection = connection
         try:
-            await self._start()
+            await self._start(connection, head)
         finally:
             if not self.status:
                 self._leave(reusable=False)
@@ -152,20 +159,16 @@ class Exchange:
             self._request.method, pool.make_dechunker, pool.head_limits
         )
 
-    async def _start(self) -> None:
-        """Get a connection and converse; once more if it had gone stale."""
-        pool, request, timeouts = self._pool, self._request, self._timeouts
-        head = encode_head(request)
-        origin = Origin(request.scheme, request.host, request.port, self._route.name)
-        connection = await pool.checkout(origin, timeouts.pool)
-        self._connection = connection
+    async def _start(self, connection: Connection, head: bytes) -> None:
+        """Converse; once more if the connection had gone stale."""
         if connection.opened:
             failure = await self._converse(connection, head)
             if failure is None or failure.kind != "reset" or self._decoder.started:
                 self._finish_head(failure)
                 return
             self._decoder = self._make_decoder()
-        await pool.dial(connection, timeouts.connect, self._route.get_context)
+        limit = self._timeouts.connect
+        await self._pool.dial(connection, limit, self._route.get_context)
         self._finish_head(await self._converse(connection, head))
 
     async def _converse(
@@ -173,31 +176,44 @@ class Exchange:
     ) -> UpstreamFailure | None:
         """Send the request and read the head of the response; tells what failed."""
         body = self._request.body
+        small = len(body) <= _JOIN_SIZE
         self._sent = False
-        limit = self._timeouts.write
-        self._pool.arm(connection, limit, "the request was not taken in time")
-        if len(body) <= _JOIN_SIZE:
-            await self._send(connection, head + body)
+        try:
+            rest = connection.hand_over(*((head + body,) if small else (head, body)))
+            self._sent = rest is None
+        except UpstreamFailure:
+            rest = None  # Reading fails of it too.
+        if rest is None:
+            self._await_answer(connection)
             failure = await self._read_head(connection)
         else:
-            async with anyio.create_task_group() as group:
-                group.start_soon(self._send, connection, head, body)
+            limit = self._timeouts.write
+            self._pool.arm(connection, limit, "the request was not taken in time")
+            if small:
+                await self._finish_sending(connection, rest)
                 failure = await self._read_head(connection)
-                group.cancel_scope.cancel()
+            else:
+                async with anyio.create_task_group() as group:
+                    group.start_soon(self._finish_sending, connection, rest)
+                    failure = await self._read_head(connection)
+                    group.cancel_scope.cancel()
         connection.deadline = math.inf
         return failure
 
-    async def _send(self, connection: Connection, *pieces: bytes) -> None:
-        """Send the request; what fails here, reading fails of too."""
+    async def _finish_sending(self, connection: Connection, rest: Rest) -> None:
+        """Wait until the request was taken; what fails here, reading fails of too."""
         try:
-            await connection.send(*pieces)
+            await rest()
         except UpstreamFailure:
             pass
         else:
             self._sent = True
         if not connection.expired:
-            limit = self._timeouts.first_byte
-            self._pool.arm(connection, limit, "no answer came in time")
+            self._await_answer(connection)
+
+    def _await_answer(self, connection: Connection) -> None:
+        limit = self._timeouts.first_byte
+        self._pool.arm(connection, limit, "no answer came in time")
 
     async def _read_head(self, connection: Connection) -> UpstreamFailure | None:
         decoder = self._decoder

@@ -170,14 +170,25 @@ class Pool:
             UpstreamFailure: Of kind `pool`: no place came free, too many wait for one
                 already, or the pool is closed.
         """
+        return self.take(origin) or await self.wait(origin, seconds)
+
+    def take(self, origin: Origin) -> Connection | None:
+        """As `checkout`, without waiting; None: there is no place.
+
+        Raises:
+            UpstreamFailure: Of kind `pool`: the pool is not running.
+        """
         if self._group is None:
             raise UpstreamFailure("pool", "the pool is not running")
         ledger = self._ledger
         connection = ledger.take(origin, self.clock())
         if ledger.doomed:
             self._alarm.set()
-        if connection is not None:
-            return connection
+        return connection
+
+    async def wait(self, origin: Origin, seconds: float) -> Connection:
+        """As `checkout`, where `take` found no place."""
+        ledger = self._ledger
         waiter = ledger.wait(origin)
         if waiter is None:
             raise UpstreamFailure("pool", f"{origin}: too many calls wait already")

@@ -124,6 +124,23 @@ class TCPStream(ByteStream, asyncio.Protocol):
             self._transport.resume_reading()
         return data
 
+    def hand_over(self, *pieces: bytes) -> bool:
+        """Write without waiting, however much that is.
+
+        Returns:
+            At most `_WRITE_BEHIND` bytes are not taken now: nothing needs to be waited
+            for.
+
+        Raises:
+            BrokenResourceError: The connection broke.
+            ClosedResourceError: It was closed by this side.
+        """
+        if self._is_closing():
+            raise self._failure()
+        for piece in pieces:
+            self._gathering.write(self._transport, piece)
+        return self._writable
+
     async def send(self, item: bytes) -> None:
         """Write; waits while more than `_WRITE_BEHIND` bytes are not taken.
 
@@ -132,15 +149,23 @@ class TCPStream(ByteStream, asyncio.Protocol):
             ClosedResourceError: It was closed by this side.
             BusyResourceError: Another task waits here already.
         """
+        if not self._writable:  # What a cancelled call has left.
+            await self.until_taken()
+        if not self.hand_over(item):
+            await self.until_taken()
+
+    async def until_taken(self) -> None:
+        """Wait while more than `_WRITE_BEHIND` bytes are not taken.
+
+        Raises:
+            BrokenResourceError: The connection broke.
+            ClosedResourceError: It was closed by this side.
+            BusyResourceError: Another task waits here already.
+        """
         if self._is_closing():
             raise self._failure()
-        if not self._writable:  # What a cancelled call has left.
-            await self._until_taken()
-        self._gathering.write(self._transport, item)
-        if not self._writable:
-            await self._until_taken()
-
-    async def _until_taken(self) -> None:
+        if self._writable:
+            return
         if self._taken is not None and not self._taken.done():
             raise anyio.BusyResourceError("writing to")
         self._taken = self._make_future()

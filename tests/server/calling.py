@@ -52,18 +52,28 @@ class Client:
         return {"type": "http.disconnect"}
 
     async def send(self, message: MutableMapping[str, Any]) -> None:
+        """ASGI's."""
         await anyio.lowlevel.checkpoint()
         if message["type"] == "http.response.start":
-            assert not self.reply.status
-            self.reply.status = message["status"]
-            self.reply.headers = {
-                k.decode("latin-1"): v.decode("latin-1") for k, v in message["headers"]
-            }
+            fields = [(k.decode("latin-1"), v) for k, v in message["headers"]]
+            headers = [(name, value.decode("latin-1")) for name, value in fields]
+            self.start(message["status"], headers)
             return
+        await self.write(message["body"], more=message.get("more_body", False))
+
+    def start(self, status: int, headers: Iterable[tuple[str, str]]) -> None:
+        """An `Answer`'s."""
+        assert not self.reply.status
+        self.reply.status = status
+        self.reply.headers = dict(headers)
+
+    async def write(self, body: bytes, *, more: bool) -> None:
+        """An `Answer`'s."""
+        await anyio.lowlevel.checkpoint()
         assert self.reply.status
         assert not self.reply.complete
-        self.reply.pieces.append(message["body"])
-        if not message.get("more_body"):
+        self.reply.pieces.append(body)
+        if not more:
             self.reply.complete = True
             self.left.set()
         if self.on_send is not None:

@@ -12,6 +12,7 @@ import pytest
 from llmwire import Limits
 from llmwire_server.app import App
 from llmwire_server.backends import SIMULATOR, TLS, Backend, Secret
+from llmwire_server.client import ASGIClient
 from llmwire_server.config import Config, load
 from llmwire_server.config.tree import (
     CORS,
@@ -20,6 +21,7 @@ from llmwire_server.config.tree import (
     Simulator,
     TimeLimits,
 )
+from llmwire_server.incoming import Incoming
 from llmwire_server.upstream.pool import Pool
 from tests.server.calling import Client, Reply, call, scope
 
@@ -516,14 +518,14 @@ async def test_ready_only_while_it_runs() -> None:
 
 async def test_a_port_may_tell_the_dialect() -> None:
     app = _told()
-    told = {"extensions": {"llmwire": {"dialect": "anthropic"}}}
     for path, key in (
         ("/v1/models", "has_more"),
         ("/models", "has_more"),
         ("/x", "type"),
     ):
         client = Client(b"")
-        await app(scope("GET", path) | told, client.receive, client.send)
+        head = Incoming("GET", path, "", [], peer="127.0.0.1", dialect="anthropic")
+        await app.serve(head, ASGIClient(client.receive, client.send))
         assert key in client.reply.json
 
 

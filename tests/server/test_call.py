@@ -100,7 +100,7 @@ class _World:
         exchange = Exchange(spoken[0], created=1.0, id="call")
         client = Client(b"")
         call = Call(exchange, self.pipeline, request_id="r-1")
-        await call.run(http, client.receive, client.send)
+        await call.run(http, client.receive, client)
         assert client.reply.complete
         return client.reply
 

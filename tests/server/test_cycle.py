@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 from uvicorn.protocols.http.flow_control import FlowControl
 
+from llmwire_server.client import Client
 from llmwire_server.cycle import Cycle, _learn, _Signal
+from llmwire_server.gathering import gathering
+from llmwire_server.incoming import Incoming
 from llmwire_server.relay import ClientStalled
 
 pytestmark = pytest.mark.anyio
@@ -47,15 +51,16 @@ class Asked:
     """One cycle, and what became of it."""
 
     def __init__(
-        self, method: str = "POST", *, keep: bool = True, expects: bool = False
+        self, *, head: bool = False, keep: bool = True, expects: bool = False
     ) -> None:
         self.line = Line()
         self.flow = FlowControl(self.line)
         self.answers = 0
         self.cycle = Cycle(
-            {"type": "http", "method": method},
             self.line,
             self.flow,
+            gathering(),
+            bodiless=head,
             keep_alive=keep,
             expects=expects,
             on_response=self.count,
@@ -64,15 +69,21 @@ class Asked:
     def count(self) -> None:
         self.answers += 1
 
-    async def start(self, *headers: tuple[bytes, bytes], status: int = 200) -> None:
-        await self.cycle.send(
-            {"type": "http.response.start", "status": status, "headers": list(headers)}
-        )
+    def start(self, *fields: tuple[bytes, bytes], status: int = 200) -> None:
+        self.cycle.start(status, list(fields))
 
-    async def body(self, data: bytes, *, more: bool = False) -> None:
-        await self.cycle.send(
-            {"type": "http.response.body", "body": data, "more_body": more}
-        )
+    def body(self, data: bytes, *, more: bool = False) -> None:
+        assert self.cycle.write(data, more=more) is None
+
+    async def run(self, answer: Callable[[], Awaitable[None]]) -> None:
+        async def serve(incoming: Incoming, client: Client) -> None:
+            assert (incoming, client) == (HEAD, self.cycle)
+            await answer()
+
+        await self.cycle.run(serve, HEAD)
+
+
+HEAD = Incoming("GET", "/", "", [])
 
 
 def length(size: int) -> tuple[bytes, bytes]:
@@ -84,10 +95,10 @@ def length(size: int) -> tuple[bytes, bytes]:
 
 async def test_head_and_body_are_one_write() -> None:
     asked = Asked()
-    await asked.start((b"content-type", b"a/b"), length(2))
+    asked.start((b"content-type", b"a/b"), length(2))
     assert asked.line.writes == []
     assert asked.cycle.response_started
-    await asked.body(b"ok")
+    asked.body(b"ok")
     assert asked.line.writes == [
         b"HTTP/1.1 200 OK\r\ncontent-type: a/b\r\ncontent-length: 2\r\n\r\nok"
     ]
@@ -97,10 +108,10 @@ async def test_head_and_body_are_one_write() -> None:
 
 async def test_a_body_without_a_length_is_chunked() -> None:
     asked = Asked()
-    await asked.start()
-    await asked.body(b"", more=True)
-    await asked.body(b"0123456789abcdef", more=True)
-    await asked.body(b"end")
+    asked.start()
+    asked.body(b"", more=True)
+    asked.body(b"0123456789abcdef", more=True)
+    asked.body(b"end")
     assert b"".join(asked.line.writes) == (
         b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
         b"10\r\n0123456789abcdef\r\n3\r\nend\r\n0\r\n\r\n"
@@ -109,10 +120,10 @@ async def test_a_body_without_a_length_is_chunked() -> None:
 
 async def test_a_body_in_pieces_with_a_length() -> None:
     asked = Asked()
-    await asked.start(length(4))
-    await asked.body(b"ab", more=True)
+    asked.start(length(4))
+    asked.body(b"ab", more=True)
     assert not asked.cycle.response_complete
-    await asked.body(b"cd")
+    asked.body(b"cd")
     assert asked.line.writes[1:] == [b"cd"]
     assert asked.cycle.response_complete
 
@@ -120,16 +131,16 @@ async def test_a_body_in_pieces_with_a_length() -> None:
 @pytest.mark.parametrize("status", [204, 304])
 async def test_answers_that_have_no_body(status: int) -> None:
     asked = Asked()
-    await asked.start(status=status)
-    await asked.body(b"")
+    asked.start(status=status)
+    asked.body(b"")
     (out,) = asked.line.writes
     assert out.endswith(b"\r\n\r\n") and b"transfer-encoding" not in out
 
 
 async def test_the_answer_to_head_is_a_head() -> None:
-    asked = Asked("HEAD")
-    await asked.start(length(99))
-    await asked.body(b"never shown")
+    asked = Asked(head=True)
+    asked.start(length(99))
+    asked.body(b"never shown")
     assert asked.line.writes == [b"HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n"]
     assert asked.cycle.response_complete
 
@@ -137,9 +148,9 @@ async def test_the_answer_to_head_is_a_head() -> None:
 @pytest.mark.parametrize("size", [1, 3])
 async def test_another_length_than_the_head_says(size: int) -> None:
     asked = Asked()
-    await asked.start(length(2))
+    asked.start(length(2))
     with pytest.raises(RuntimeError, match="another length"):
-        await asked.body(b"x" * size)
+        asked.body(b"x" * size)
     assert not asked.cycle.response_complete
     assert asked.line.writes == []
 
@@ -156,14 +167,14 @@ async def test_another_length_than_the_head_says(size: int) -> None:
 async def test_a_header_cannot_end_its_line(field: tuple[bytes, bytes]) -> None:
     asked = Asked()
     with pytest.raises(RuntimeError, match="end its line"):
-        await asked.start((b"x-first", b"1"), field, length(0))
+        asked.start((b"x-first", b"1"), field, length(0))
 
 
 @pytest.mark.parametrize("name", [b"", b"a b", b"a:", b"a\r\nb", b"\xff"])
 async def test_a_header_needs_a_name(name: bytes) -> None:
     for _ in range(2):
         with pytest.raises(RuntimeError, match="proper name"):
-            await Asked().start((name, b"1"))
+            Asked().start((name, b"1"))
 
 
 def test_names_that_are_remembered_are_bounded(
@@ -181,42 +192,50 @@ def test_names_that_are_remembered_are_bounded(
 async def test_the_end_of_a_connection_is_said_once(said: bool) -> None:
     asked = Asked(keep=said)
     fields = [(b"connection", b"close")] if said else []
-    await asked.start(*fields, length(0))
-    await asked.body(b"")
+    asked.start(*fields, length(0))
+    asked.body(b"")
     assert asked.line.writes[0].count(b"connection: close") == 1
     assert asked.line.closed
 
 
-async def test_messages_out_of_order() -> None:
+async def test_an_answer_has_one_head_one_end_and_the_head_first() -> None:
     asked = Asked()
-    with pytest.raises(RuntimeError, match="out of order"):
-        await asked.body(b"")
-    await asked.start(length(0))
-    with pytest.raises(RuntimeError, match="out of order"):
-        await asked.start(length(0))
-    await asked.body(b"")
+    with pytest.raises(RuntimeError, match="without a head"):
+        asked.body(b"")
+    asked.start(length(0))
+    with pytest.raises(RuntimeError, match="second head"):
+        asked.start(length(0))
+    asked.body(b"")
     with pytest.raises(RuntimeError, match="after the end"):
-        await asked.body(b"")
+        asked.body(b"")
 
 
-async def test_nothing_is_sent_to_a_client_that_has_left() -> None:
+@pytest.mark.parametrize("paused", [False, True])
+async def test_nothing_is_sent_to_a_client_that_has_left(paused: bool) -> None:
     asked = Asked()
     asked.cycle.disconnected = True
-    asked.flow.pause_writing()
-    await asked.start(length(0))
-    await asked.body(b"")
+    if paused:
+        asked.flow.pause_writing()
+    asked.start(length(0))
+    asked.body(b"")
     assert asked.line.writes == []
 
 
-async def test_sending_waits_for_the_client() -> None:
+@pytest.mark.parametrize("leaves", [False, True])
+async def test_sending_waits_for_the_client(leaves: bool) -> None:
     asked = Asked()
     asked.flow.pause_writing()
-    sending = asyncio.ensure_future(asked.start(length(0)))
+    asked.start(length(2))
+    waiting = asked.cycle.write(b"ok", more=False)
+    assert waiting is not None
+    sending = asyncio.ensure_future(waiting)
     await asyncio.sleep(0)
-    assert not asked.cycle.response_started
+    assert asked.line.writes == []
+    asked.cycle.disconnected = leaves
     asked.flow.resume_writing()
     await sending
-    assert asked.cycle.response_started
+    assert asked.cycle.response_complete is not leaves
+    assert len(asked.line.writes) == (not leaves)
 
 
 # --- The request -------------------------------------------------------------------
@@ -281,8 +300,8 @@ async def test_the_end_is_told_after_the_answer_and_to_who_waits() -> None:
     await asked.cycle.receive()
     waiting = asyncio.ensure_future(asked.cycle.receive())
     await asyncio.sleep(0)
-    await asked.start(length(0))
-    await asked.body(b"")
+    asked.start(length(0))
+    asked.body(b"")
     assert await waiting == {"type": "http.disconnect"}
     assert await asked.cycle.receive() == {"type": "http.disconnect"}
 
@@ -300,69 +319,92 @@ async def test_a_signal_wakes_one_who_waits_and_may_come_before() -> None:
     assert not signal.is_set
 
 
-# --- The application ---------------------------------------------------------------
+# --- Who answers -------------------------------------------------------------------
 
 
-async def test_an_application_that_fails_before_its_answer(
+async def test_one_that_fails_before_its_answer(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    async def app(scope: Any, receive: Any, send: Any) -> None:
+    async def answer() -> None:
         raise ValueError("secret")
 
     asked = Asked()
     with pytest.raises(ValueError, match="secret"):
-        await asked.cycle.run_asgi(app)
+        await asked.run(answer)
     assert asked.line.writes[0].startswith(b"HTTP/1.1 500 ")
     assert b"secret" not in b"".join(asked.line.writes)
     assert asked.line.closed
     assert caplog.messages == ["a call ended without a complete answer"]
 
 
-async def test_an_application_that_fails_within_its_answer() -> None:
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        await asked.start(length(2))
-        await asked.body(b"x", more=True)
+async def test_one_that_fails_in_its_head() -> None:
+    async def answer() -> None:
+        asked.start((b"x-a", b"1"), (b"x-b", b"2\n"))
+
+    asked = Asked()
+    with pytest.raises(RuntimeError, match="end its line"):
+        await asked.run(answer)
+    assert asked.line.writes == [
+        b"HTTP/1.1 500 Internal Server Error\r\n"
+        b"content-length: 0\r\nconnection: close\r\n\r\n"
+    ]
+
+
+async def test_one_that_fails_within_its_answer() -> None:
+    async def answer() -> None:
+        asked.start(length(2))
+        asked.body(b"x", more=True)
         raise ValueError
 
     asked = Asked()
     with pytest.raises(ValueError):
-        await asked.cycle.run_asgi(app)
+        await asked.run(answer)
     assert asked.line.closed
     assert len(asked.line.writes) == 1
     assert not asked.cycle.response_complete
 
 
-async def test_an_application_that_gives_up(caplog: pytest.LogCaptureFixture) -> None:
-    async def app(scope: Any, receive: Any, send: Any) -> None:
+async def test_one_that_gives_up(caplog: pytest.LogCaptureFixture) -> None:
+    async def answer() -> None:
         return None
 
     asked = Asked()
-    await asked.cycle.run_asgi(app)
+    await asked.run(answer)
     assert asked.line.writes[0].startswith(b"HTTP/1.1 500 ")
     assert caplog.messages == ["a call ended without a complete answer"]
     left = Asked()
     left.cycle.disconnected = True
-    await left.cycle.run_asgi(app)
+    await left.run(answer)
     assert left.line.writes == []
 
 
 async def test_a_client_that_takes_nothing_is_cut_off() -> None:
-    async def app(scope: Any, receive: Any, send: Any) -> None:
+    async def answer() -> None:
         raise ClientStalled
 
     asked = Asked()
-    await asked.cycle.run_asgi(app)
+    await asked.run(answer)
     assert asked.line.aborted
 
 
 async def test_a_sound_answer_leaves_the_connection_alone() -> None:
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        await asked.start(length(0))
-        await asked.body(b"")
+    async def answer() -> None:
+        asked.start(length(0))
+        asked.body(b"")
 
     asked = Asked()
-    await asked.cycle.run_asgi(app)
+    await asked.run(answer)
     assert not asked.line.closed
     assert asked.answers == 1
-    asked.cycle.on_response()
-    assert asked.answers == 1
+
+
+async def test_the_connection_is_told_nothing_once_the_call_is_over() -> None:
+    async def answer() -> None:
+        asked.cycle.disconnected = True
+
+    asked = Asked()
+    await asked.run(answer)
+    asked.cycle.disconnected = False
+    asked.start(length(0))
+    asked.body(b"")
+    assert asked.answers == 0

@@ -9,9 +9,9 @@ from llmwire_server.config.tree import HeaderRules
 from llmwire_server.headers import (
     NEVER_DOWN,
     NEVER_UP,
-    for_client,
-    for_upstream,
     sane_request_id,
+    to_client,
+    to_upstream,
     with_headers,
 )
 
@@ -26,15 +26,15 @@ CLIENT = (
 
 def test_nothing_passes_up_by_itself_but_betas_of_the_same_dialect() -> None:
     rules = HeaderRules()
-    same = for_upstream("openai-chat", "openai-chat", CLIENT, rules)
+    same = to_upstream("openai-chat", "openai-chat", rules).of(CLIENT)
     assert same == (("openai-beta", "assistants=v2"),)
-    assert for_upstream("openai-chat", "anthropic", CLIENT, rules) == ()
-    assert for_upstream("anthropic", "anthropic", CLIENT, rules) == ()
+    assert to_upstream("openai-chat", "anthropic", rules).of(CLIENT) == ()
+    assert to_upstream("anthropic", "anthropic", rules).of(CLIENT) == ()
 
 
 def test_the_configuration_names_what_passes_up() -> None:
     rules = HeaderRules(request=("X-Trace", "x-team-*"))
-    passed = for_upstream("anthropic", "gemini", CLIENT, rules)
+    passed = to_upstream("anthropic", "gemini", rules).of(CLIENT)
     assert passed == (("x-trace", "t"), ("x-team-a", "a"))
 
 
@@ -53,7 +53,7 @@ def test_the_configuration_names_what_passes_up() -> None:
 )
 def test_what_never_passes_up(name: str) -> None:
     for rules in (EVERYTHING, HeaderRules(request=(name,))):
-        assert for_upstream("gemini", "gemini", ((name, "x"),), rules) == ()
+        assert to_upstream("gemini", "gemini", rules).of(((name, "x"),)) == ()
 
 
 def test_rate_limits_pass_down_whoever_tells_them() -> None:
@@ -65,9 +65,9 @@ def test_rate_limits_pass_down_whoever_tells_them() -> None:
         ("server", "cloud"),
         ("cf-ray", "r"),
     )
-    assert for_client(headers, HeaderRules()) == headers[:4]
+    assert to_client(HeaderRules()).of(headers) == headers[:4]
     rules = HeaderRules(response=("CF-*",))
-    assert for_client(headers, rules) == (*headers[:4], ("cf-ray", "r"))
+    assert to_client(rules).of(headers) == (*headers[:4], ("cf-ray", "r"))
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_rate_limits_pass_down_whoever_tells_them() -> None:
 )
 def test_what_never_passes_down(name: str) -> None:
     for rules in (EVERYTHING, HeaderRules(response=(name,))):
-        assert for_client(((name, "x"),), rules) == ()
+        assert to_client(rules).of(((name, "x"),)) == ()
 
 
 def test_no_header_comes_twice() -> None:

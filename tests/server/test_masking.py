@@ -33,6 +33,8 @@ def test_every_form_is_hidden(form: str) -> None:
     text = f'{{"message": "Bearer {form} and {form}"}}'
     assert form not in mask.text(text)
     assert HIDDEN in mask.text(text)
+    assert mask.finds(text.encode())
+    assert not mask.finds(mask.data(text.encode()))
     assert form.encode() not in mask.data(text.encode())
     assert mask.data(text.encode()).decode() == mask.text(text)
 

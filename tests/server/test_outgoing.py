@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from llmwire_server.client import ASGIClient
 from llmwire_server.masking import Mask
 from llmwire_server.outgoing import Outgoing
 
@@ -15,21 +16,22 @@ KEY = "upstream-secret"
 
 
 async def _sent(
-    status: int,
-    headers: list[tuple[bytes, bytes]],
-    *pieces: bytes,
-    **fields: Any,
+    status: int, headers: list[tuple[str, str]], *pieces: bytes, **fields: Any
 ) -> tuple[dict[bytes, bytes], list[bytes]]:
     messages: list[Any] = []
 
     async def send(message: Any) -> None:
         messages.append(message)
 
-    out = Outgoing(send, "req-1", Mask([KEY]), **fields)
-    await out({"type": "http.response.start", "status": status, "headers": headers})
+    async def receive() -> Any:
+        raise NotImplementedError
+
+    out = Outgoing(ASGIClient(receive, send), "req-1", Mask([KEY]), **fields)
+    out.start(status, tuple(headers))
     for at, piece in enumerate(pieces):
-        more = at < len(pieces) - 1
-        await out({"type": "http.response.body", "body": piece, "more_body": more})
+        taken = out.write(piece, more=at < len(pieces) - 1)
+        if taken is not None:
+            await taken
     start, *bodies = messages
     assert start["status"] == status
     names = [name for name, _ in start["headers"]]
@@ -39,14 +41,14 @@ async def _sent(
 
 
 async def test_the_id_is_ours_and_the_upstreams_is_told_beside_it() -> None:
-    headers, _ = await _sent(200, [(b"x-request-id", b"theirs")], b"")
+    headers, _ = await _sent(200, [("x-request-id", "theirs")], b"")
     assert headers[b"x-request-id"] == b"req-1"
     assert headers[b"x-upstream-request-id"] == b"theirs"
     assert b"request-id" not in headers
     headers, _ = await _sent(200, [], b"", native_id=True)
     assert headers[b"request-id"] == headers[b"x-request-id"] == b"req-1"
     assert b"x-upstream-request-id" not in headers
-    headers, _ = await _sent(200, [(b"request-id", b"theirs")], b"", native_id=True)
+    headers, _ = await _sent(200, [("request-id", "theirs")], b"", native_id=True)
     assert headers[b"request-id"] == headers[b"x-upstream-request-id"] == b"theirs"
 
 
@@ -59,7 +61,7 @@ async def test_headers_of_every_answer() -> None:
 @pytest.mark.parametrize("status", [400, 401, 503])
 async def test_a_key_that_an_error_repeats_is_hidden(status: int) -> None:
     body = b'{"error": "Bearer upstream-secret"}'
-    length = (b"content-length", str(len(body)).encode())
+    length = ("content-length", str(len(body)))
     headers, pieces = await _sent(status, [length], body)
     assert pieces == [b'{"error": "Bearer [redacted]"}']
     assert headers[b"content-length"] == str(len(pieces[0])).encode()
@@ -67,7 +69,7 @@ async def test_a_key_that_an_error_repeats_is_hidden(status: int) -> None:
 
 async def test_also_where_it_comes_in_pieces() -> None:
     headers, pieces = await _sent(
-        400, [(b"content-length", b"17")], b"a upstr", b"eam-secret"
+        400, [("content-length", "17")], b"a upstr", b"eam-secret"
     )
     assert pieces == [b"a [redacted]"]
     assert headers[b"content-length"] == b"12"
@@ -75,8 +77,18 @@ async def test_also_where_it_comes_in_pieces() -> None:
 
 async def test_a_key_in_a_header_is_hidden_whatever_the_status() -> None:
     for status in (200, 400):
-        headers, _ = await _sent(status, [(b"x-a", b"b upstream-secret")], b"")
+        headers, _ = await _sent(
+            status, [("x-a", "b upstream-secret"), ("x-b", "c")], b""
+        )
         assert headers[b"x-a"] == b"b [redacted]"
+        assert headers[b"x-b"] == b"c"
+    headers, _ = await _sent(200, [("request-id", KEY)], b"")
+    assert headers[b"x-upstream-request-id"] == b"[redacted]"
+
+
+async def test_what_a_header_cannot_hold_is_replaced() -> None:
+    headers, _ = await _sent(200, [("x-a", "é…")], b"")
+    assert headers[b"x-a"] == b"\xe9?"
 
 
 async def test_streams_are_searched_where_they_may_hold_an_error() -> None:
@@ -87,13 +99,13 @@ async def test_streams_are_searched_where_they_may_hold_an_error() -> None:
 
 async def test_whole_answers_are_the_models() -> None:
     body = b"error: upstream-secret"
-    length = (b"content-length", str(len(body)).encode())
+    length = ("content-length", str(len(body)))
     _, sent = await _sent(200, [length], body)
     assert sent == [body]
 
 
 async def test_an_answer_without_its_body() -> None:
-    length = (b"content-length", b"15")
+    length = ("content-length", "15")
     for status in (200, 404):
         headers, sent = await _sent(status, [length], b"upstream-secret", bodiless=True)
         assert sent == [b""]

@@ -14,9 +14,11 @@ from uvicorn.server import ServerState
 
 from llmwire_server.app import App
 from llmwire_server.backends import SIMULATOR, Backend, Secret
+from llmwire_server.client import Client
 from llmwire_server.config import Config
 from llmwire_server.config.tree import RequestLimits, Simulator, TimeLimits
 from llmwire_server.gathering import gathering
+from llmwire_server.incoming import Incoming
 from llmwire_server.protocol import front_protocol
 from tests.server.live import play, run_app, serve_app, until
 from tests.server.test_cycle import Line
@@ -453,13 +455,13 @@ def test_an_upgrade_behind_another_request_is_not_read(root: str) -> None:
 def test_a_proxys_headers_are_not_believed() -> None:
     seen: list[Any] = []
     app = _app()
-    served = app._serve
+    served = app.serve
 
-    async def serve(scope: Any, receive: Any, send: Any) -> None:
-        seen.append(scope["client"][0])
-        await served(scope, receive, send)
+    async def serve(incoming: Incoming, client: Client) -> None:
+        seen.append(incoming.peer)
+        await served(incoming, client)
 
-    app._serve = serve  # type: ignore[method-assign]  # to see what uvicorn says
+    app.serve = serve  # type: ignore[method-assign]  # to see what uvicorn says
     with run_app(app) as root, _connected(root) as peer:
         _send(peer, HEAD + b"x-forwarded-for: 10.1.2.3\r\n" + LENGTH + b"\r\n" + BODY)
         assert _answer(peer)[0] == 403
@@ -537,10 +539,8 @@ def test_an_idle_connection_is_closed_and_no_other(calls: int) -> None:
 
 def test_an_application_that_fails_is_told_of(caplog: pytest.LogCaptureFixture) -> None:
     class Failing(App):
-        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-            if scope["type"] == "http":
-                raise ValueError
-            await super().__call__(scope, receive, send)
+        async def serve(self, incoming: Incoming, client: Client) -> None:
+            raise ValueError
 
     with run_app(Failing(_app().config)) as root, _connected(root) as peer:
         _send(peer, GOOD)

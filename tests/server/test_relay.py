@@ -14,7 +14,8 @@ import pytest
 from llmwire import APIError, Exchange, HTTPReply, HTTPRequest
 from llmwire.attempt import Attempt
 from llmwire_server import relay as relaying
-from llmwire_server.relay import Leaving, relay, send_reply
+from llmwire_server.client import Leaving
+from llmwire_server.relay import relay, send_reply
 from llmwire_server.upstream import (
     FailureKind,
     UpstreamFailure,
@@ -49,16 +50,16 @@ async def _relayed(
     await client.receive()
     transport = MemoryTransport(lambda request: (status, headers, body))
     attempt = _attempt(fields.pop("stream", True))
-    await relay(attempt, transport, REQUEST, client.receive, client.send, **fields)
+    await relay(attempt, transport, REQUEST, client.receive, client, **fields)
     return client.reply, transport
 
 
 async def test_replies_have_their_length() -> None:
     client = Client(b"")
     headers = (("content-length", "9"), ("x", "é…"))
-    await send_reply(client.send, HTTPReply(status=404, headers=headers, body=b"no"))
+    await send_reply(client, HTTPReply(status=404, headers=headers, body=b"no"))
     assert client.reply.status == 404
-    assert client.reply.headers == {"x": "é?", "content-length": "2"}
+    assert client.reply.headers == {"x": "é…", "content-length": "2"}
     assert client.reply.body == b"no"
 
 
@@ -114,7 +115,7 @@ async def test_failures_have_a_status(kind: FailureKind, status: int) -> None:
     client = Client(b"")
     await client.receive()
     transport = MemoryTransport(refuse)
-    await relay(_attempt(), transport, REQUEST, client.receive, client.send)
+    await relay(_attempt(), transport, REQUEST, client.receive, client)
     assert client.reply.status == status
 
 
@@ -168,7 +169,7 @@ async def test_our_own_faults_are_told_and_raised(first: tuple[bytes, ...]) -> N
     client = Client(b"")
     await client.receive()
     with pytest.raises(_Bug):
-        await relay(_attempt(), Transport(), REQUEST, client.receive, client.send)
+        await relay(_attempt(), Transport(), REQUEST, client.receive, client)
     assert client.reply.complete
     assert client.reply.status == (200 if first else 500)
     assert b"llmwire failed" in client.reply.body
@@ -182,7 +183,7 @@ async def test_what_cannot_be_sent_is_told() -> None:
     await client.receive()
     transport = MemoryTransport(lambda request: (200, (), ()))
     with pytest.raises(Exception, match="the target must be"):
-        await relay(_attempt(), transport, request, client.receive, client.send)
+        await relay(_attempt(), transport, request, client.receive, client)
     assert client.reply.status == 500
 
 
@@ -193,7 +194,7 @@ async def test_nothing_is_sent_while_nothing_is_decided() -> None:
     client = Client(b"")
     await client.receive()
     transport = MemoryTransport(lambda request: (200, SSE, (frame(TEXT="a"), frame())))
-    await relay(attempt, transport, REQUEST, client.receive, client.send)
+    await relay(attempt, transport, REQUEST, client.receive, client)
     assert client.reply.status == 0
 
 
@@ -207,7 +208,7 @@ async def test_a_client_that_leaves_cancels_the_upstream() -> None:
     with anyio.fail_after(5):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(
-                relay, _attempt(), transport, REQUEST, client.receive, client.send
+                relay, _attempt(), transport, REQUEST, client.receive, client
             )
             await anyio.wait_all_tasks_blocked()
             client.left.set()
@@ -224,7 +225,7 @@ async def test_a_server_may_tell_by_itself_that_a_client_has_left(early: bool) -
     transport = MemoryTransport(lambda request: (200, SSE, (anyio.Event(),)))
 
     async def carry() -> None:
-        await relay(_attempt(), transport, REQUEST, never, client.send, leaving=leaving)
+        await relay(_attempt(), transport, REQUEST, never, client, leaving=leaving)
 
     if early:
         leaving.tell()
@@ -280,7 +281,7 @@ async def test_the_upstream_sees_its_connection_closed(answered: str) -> None:
                     pool,
                     upstream.request(),
                     client.receive,
-                    client.send,
+                    client,
                 )
                 await waiting.wait()
                 if answered == "piece":
@@ -309,9 +310,7 @@ async def test_a_connection_whose_answer_was_read_is_used_again() -> None:
         for _ in range(3):
             client = Client(b"")
             await client.receive()
-            await relay(
-                _attempt(), pool, upstream.request(), client.receive, client.send
-            )
+            await relay(_attempt(), pool, upstream.request(), client.receive, client)
             assert client.reply.complete
         assert upstream.accepted == 1
         assert (pool.counts.busy, pool.counts.idle) == (0, 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 from typing import Any
 
 import anyio
@@ -117,21 +118,23 @@ class TestTime:
         assert client.reply.complete
 
     async def test_a_chunk_waits_for_the_sign_before_it(self) -> None:
-        clock, client, go = _Clock(), await _asking(), anyio.Event()
+        clock, go = _Clock(), anyio.Event()
 
-        async def send(message: Any) -> None:
-            if message.get("body") == TOY.keepalive:
-                go.set()
-                for _ in range(9):
-                    await anyio.lowlevel.checkpoint()
-            await client.send(message)
-            if message.get("body") and not go.is_set():
-                clock.jump(60)
+        class Slow(Client):
+            async def write(self, body: bytes, *, more: bool) -> None:
+                if body == TOY.keepalive:
+                    go.set()
+                    for _ in range(9):
+                        await anyio.lowlevel.checkpoint()
+                await super().write(body, more=more)
+                if body and not go.is_set():
+                    clock.jump(60)
 
+        client = await _asking(Slow)
         body = (frame(TEXT="a"), go, frame(stop="end") + frame())
         transport = MemoryTransport(lambda request: (200, SSE, body))
         times = TimeLimits(send=0, keepalive=50)
-        await relay(_attempt(), transport, REQUEST, client.receive, send, times=times)
+        await _relay(_attempt(), transport, client, times=times)
         assert client.reply.pieces[1:] == [TOY.keepalive, frame(stop="end") + frame()]
         assert client.reply.complete
 
@@ -204,8 +207,8 @@ def _soon(turns: int, act: Callable[[], object]) -> None:
         act()
 
 
-async def _asking() -> Client:
-    client = Client(b"")
+async def _asking(kind: type[Client] = Client) -> Client:
+    client = kind(b"")
     await client.receive()
     return client
 
@@ -214,7 +217,7 @@ async def _relay(
     attempt: Attempt, transport: Transport, client: Client, **fields: Any
 ) -> None:
     with anyio.fail_after(10_000):
-        await relay(attempt, transport, REQUEST, client.receive, client.send, **fields)
+        await relay(attempt, transport, REQUEST, client.receive, client, **fields)
 
 
 def _once(act: Callable[[], None]) -> Callable[[], Awaitable[None]]:
@@ -253,27 +256,20 @@ async def test_a_shutdown_ends_what_runs(inside: bool) -> None:
 
 
 async def test_what_is_being_sent_comes_before_the_error() -> None:
-    shutdown, client, go = Shutdown(), await _asking(), anyio.Event()
+    shutdown, go = Shutdown(), anyio.Event()
 
-    async def send(message: Any) -> None:
-        await go.wait()
-        await client.send(message)
+    class Slow(Client):
+        async def write(self, body: bytes, *, more: bool) -> None:
+            await go.wait()
+            await super().write(body, more=more)
 
+    client = await _asking(Slow)
     body = (frame(TEXT="a"), anyio.Event())
     transport = MemoryTransport(lambda request: (200, SSE, body))
     async with anyio.create_task_group() as tasks:
-
-        async def run() -> None:
-            await relay(
-                _attempt(),
-                transport,
-                REQUEST,
-                client.receive,
-                send,
-                shutdown=shutdown,
-            )
-
-        tasks.start_soon(run)
+        tasks.start_soon(
+            partial(_relay, _attempt(), transport, client, shutdown=shutdown)
+        )
         await anyio.wait_all_tasks_blocked()
         shutdown.expire()
         await anyio.wait_all_tasks_blocked()
@@ -305,8 +301,8 @@ async def test_both_may_cancel_a_call() -> None:
         asyncio.get_running_loop().call_soon(task.cancel)
         return message
 
-    task = asyncio.ensure_future(
-        relay(_attempt(), transport, REQUEST, receive, client.send)
+    task: asyncio.Future[None] = asyncio.ensure_future(
+        relay(_attempt(), transport, REQUEST, receive, client)
     )
     await anyio.wait_all_tasks_blocked()
     client.left.set()

@@ -185,6 +185,27 @@ def test_other_names_before_a_colon_are_the_models_own(model: str) -> None:
     assert Router(SOME, "c").route(model).model == model
 
 
+def test_decisions_are_remembered_within_bounds() -> None:
+    router = Router(SOME, "c")
+    decision = router.route("b:m", "anthropic")
+    assert router.route("b:m", "anthropic") is decision
+    assert router.route(None).model == router.route(None).model
+    for at in range(2000):
+        router.route(f"m{at}")
+    router.route("m" * 300)
+    assert len(router._met) <= 1024
+    assert max(len(model or "") for model, _ in router._met) <= 256
+
+
+def test_what_a_dialect_decides_is_remembered_with_it() -> None:
+    names = ("openai", "openai-responses")
+    router = Router({name: VENDORS[name] for name in names})
+    for _ in range(2):
+        for name in ("openai-responses", "openai-chat"):
+            backends = router.route("m", name).backends
+            assert [backend.dialect for backend in backends] == [name]
+
+
 def test_a_listed_model_is_no_backend_that_is_missing() -> None:
     backends = _backends(local=("openai:gpt", "simulator:x"))
     assert Router(backends).route("openai:gpt").why == "listed"

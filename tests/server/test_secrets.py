@@ -425,7 +425,7 @@ def test_nothing_shows_what_it_holds() -> None:
     app = App(config)
     path, _ = _asked("gemini", "b", False)
     said = scope("POST", path, HEADERS)
-    place = app._state.pipeline.place(backend)
+    place = app._state.pipeline.place(backend, "gemini")
     request = HTTPRequest(method="POST", path=path, headers=HEADERS)
     things = [
         config,
@@ -438,7 +438,7 @@ def test_nothing_shows_what_it_holds() -> None:
         place.address,
         place.address.request(request, HEADERS),
         request,
-        Incoming(said),
+        Incoming.of_scope(said),
         Client(b""),
     ]
     for thing in things:

@@ -19,8 +19,10 @@ import uvicorn
 from llmwire_server import serving
 from llmwire_server.app import App
 from llmwire_server.backends import Backend
+from llmwire_server.client import Client
 from llmwire_server.config import Config, load
 from llmwire_server.config.tree import Simulator, SimulatorRule
+from llmwire_server.incoming import Incoming
 from llmwire_server.serving import listen, serve
 from llmwire_server.upstream.pool import Pool
 from tests.server.live import run_app, serve_app
@@ -112,10 +114,9 @@ def test_a_second_port_says_its_dialect() -> None:
     seen: list[Any] = []
 
     class Asked(App):
-        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-            if scope["type"] == "http":
-                seen.append(scope["extensions"]["llmwire"].get("dialect"))
-            await super().__call__(scope, receive, send)
+        async def serve(self, incoming: Incoming, client: Client) -> None:
+            seen.append(incoming.shown)
+            await super().serve(incoming, client)
 
     with serve_app(Asked(load(environment={})), anthropic=True) as live:
         (second,) = live.server.config.http.dialects  # type: ignore[union-attr]  # ours

@@ -423,7 +423,7 @@ async def _served(dialect: str, status: int, body: bytes) -> tuple[Reply, list[s
     await client.receive()
     pipeline = Pipeline(config, Upstreams(transport, Simulator((), 0.0)))
     call = Call(exchange, pipeline)
-    await call.run(http, client.receive, client.send)
+    await call.run(http, client.receive, client)
     asked = [one.request.target for one in transport.exchanges]
     return client.reply, asked
 

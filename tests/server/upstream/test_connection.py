@@ -8,6 +8,7 @@ import socket
 import ssl
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import anyio
 import anyio.lowlevel
@@ -79,6 +80,10 @@ async def until_dead(connection: Connection) -> None:
             await anyio.lowlevel.checkpoint()
 
 
+async def wait_to_be_left(peer: Peer) -> None:
+    await peer.unless_left(anyio.sleep_forever())
+
+
 async def test_bytes_go_out_and_come_in() -> None:
     async def play(peer: Peer) -> None:
         await peer.send(await peer.stream.receive())
@@ -91,6 +96,61 @@ async def test_bytes_go_out_and_come_in() -> None:
         await connection.close()
         assert not connection.opened
         await connection.close()
+
+
+async def test_bytes_are_handed_over_without_waiting() -> None:
+    go_on, taken = anyio.Event(), 0
+
+    async def play(peer: Peer) -> None:
+        nonlocal taken
+        await go_on.wait()
+        while True:
+            taken += len(await peer.stream.receive())
+
+    async with serve(play) as loopback:
+        connection = await open_to(loopback)
+        assert connection.hand_over(b"a", b"b") is None
+        rest = connection.hand_over(bytes(30_000_000))
+        assert rest is not None
+        async with anyio.create_task_group() as group:
+            group.start_soon(rest)
+            await anyio.wait_all_tasks_blocked()
+            go_on.set()
+        await rest()  # Nothing is left of it.
+        with anyio.fail_after(5):
+            while taken < 30_000_002:
+                await anyio.lowlevel.checkpoint()
+        await connection.close()
+
+
+async def test_what_is_handed_over_to_a_broken_connection() -> None:
+    async with serve(wait_to_be_left) as loopback:
+        connection = await open_to(loopback)
+        rest = connection.hand_over(bytes(30_000_000))
+        assert rest is not None
+        stream: Any = connection._stream
+        await stream.aclose()
+        with pytest.raises(UpstreamFailure) as late:
+            await rest()
+        with pytest.raises(UpstreamFailure) as early:
+            connection.hand_over(b"x")
+        assert (late.value.kind, early.value.kind) == ("reset", "reset")
+
+
+async def test_other_streams_are_sent_to_in_their_own_way() -> None:
+    stream = ScriptedStream([b"x"])
+
+    async def connect(host: str, port: int) -> ScriptedStream:
+        return stream
+
+    connection = Connection(Origin("http", "memory", 80))
+    await connection.open(5.0, no_context, connect)
+    rest = connection.hand_over(b"a", b"b")
+    assert rest is not None
+    before = len(stream.sent)
+    await rest()
+    assert (before, stream.sent) == (0, b"ab")
+    await connection.close()
 
 
 async def test_the_end_is_no_bytes() -> None:

@@ -11,6 +11,7 @@ import logging
 import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any, Final, TextIO
 
 import msgspec
@@ -19,13 +20,10 @@ from llmwire_server.config.tree import Log
 
 __all__ = ("configure",)
 
-_OWN: Final = frozenset(vars(logging.makeLogRecord({}))) | {
-    "asctime",
-    "color_message",
-    "message",
-    "taskName",
-}
-"""Attributes of every record, and those that uvicorn and formatters add."""
+_FIRST: Final = len(vars(logging.makeLogRecord({})))
+"""How many attributes every record has from its beginning."""
+_OWN: Final = frozenset(("asctime", "color_message", "message", "taskName"))
+"""Attributes that uvicorn and formatters add."""
 
 
 def configure(
@@ -66,7 +64,7 @@ def _time(record: logging.LogRecord) -> str:
 
 
 def _extras(record: logging.LogRecord) -> Iterator[tuple[str, Any]]:
-    for name, value in vars(record).items():
+    for name, value in islice(vars(record).items(), _FIRST, None):
         if name not in _OWN and not name.startswith("_"):
             yield name, value if isinstance(value, int | float | str) else str(value)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Final
 
 from msgspec import Struct
@@ -68,7 +69,12 @@ def summary(losses: Iterable[Loss], limit: int = SUMMARY_LIMIT) -> str:
     fit into `limit` characters is counted at the end: `…, +3` says that three more
     pairs of feature and action follow.
     """
-    counts = Counter((loss.feature, loss.action) for loss in losses)
+    return _summary(tuple([(loss.feature, loss.action) for loss in losses]), limit)
+
+
+@lru_cache(maxsize=256)
+def _summary(lost: tuple[tuple[str, str], ...], limit: int) -> str:
+    counts = Counter(lost)
     pieces = [f"{name}={action};{n}" for (name, action), n in counts.items()]
     text = ", ".join(pieces)
     left = len(pieces)

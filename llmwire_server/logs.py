@@ -18,7 +18,7 @@ import msgspec
 
 from llmwire_server.config.tree import Log
 
-__all__ = ("configure",)
+__all__ = ("configure", "note_no_more_than_is_written")
 
 _FIRST: Final = len(vars(logging.makeLogRecord({})))
 """How many attributes every record has from its beginning."""
@@ -44,6 +44,18 @@ def configure(
             root.removeHandler(handler)
     root.addHandler(_Lines(log, stream or sys.stderr, hide))
     logging.getLogger("llmwire").setLevel(log.level.upper())
+
+
+def note_no_more_than_is_written() -> None:
+    """Have `logging` leave out of all records of this process what no line shows: the
+    place in the code, the thread, the process. It takes half the time of a line.
+
+    https://docs.python.org/3/howto/logging.html#optimization
+    """
+    logging._srcfile = None
+    logging.logThreads = False
+    logging.logProcesses = False
+    logging.logMultiprocessing = False
 
 
 class _Lines(logging.StreamHandler[TextIO]):

@@ -53,6 +53,7 @@ def _run(options: argparse.Namespace) -> int:
     if found is None:
         return 2
     config = found.config
+    logs.note_no_more_than_is_written()
     logs.configure(config.log, hide=Mask.of(config).text)
     for warning in warnings(config, found.origins, found.file, found.outdone):
         tell(f"warning: {warning}")

@@ -7,6 +7,7 @@ import json
 import logging
 import re
 from collections.abc import Iterator
+from logging.handlers import MemoryHandler
 from typing import Literal
 
 import pytest
@@ -133,3 +134,15 @@ def test_standard_error_is_the_usual_place(capsys: pytest.CaptureFixture[str]) -
     logs.configure(Log())
     LOG.info("a")
     assert capsys.readouterr().err.endswith(" info a\n")
+
+
+def test_records_note_what_lines_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("_srcfile", "logThreads", "logProcesses", "logMultiprocessing"):
+        monkeypatch.setattr(logging, name, getattr(logging, name))
+    logs.note_no_more_than_is_written()
+    logger, kept = logging.Logger("apart"), MemoryHandler(9, flushLevel=99)
+    logger.addHandler(kept)
+    logger.warning("said", extra={"request_id": "r"})
+    (record,) = kept.buffer
+    assert (record.thread, record.process, record.lineno) == (None, None, 0)
+    assert logs._Text().format(record).endswith(" warning said request_id=r")

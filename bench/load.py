@@ -290,7 +290,7 @@ async def many_calls(proxy: int, count: int, clients: int = 64) -> CallsReport:
     async with contextlib.AsyncExitStack() as stack:
         made = [await stack.enter_async_context(_Client(proxy)) for _ in range(clients)]
         # What is made once, and kept, is made now.
-        await asyncio.gather(*(ask(client, 1000) for client in made))
+        await asyncio.gather(*(ask(client, 2000) for client in made))
         before = await _quiet(proxy)
         started = time.perf_counter()
         await asyncio.gather(*(ask(client, count // clients) for client in made))

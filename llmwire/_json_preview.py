@@ -94,8 +94,11 @@ class _Previewer(Scanner):
         state = self._new()
         try:
             self._run(state)
-        except Stuck as stuck:
-            return self._unfinished(state, stuck)
+        except Stuck:
+            shown = self._unfinished(state)
+            if shown is None:
+                raise
+            return shown
         return self._whole(state)
 
     def _whole(self, state: State) -> Preview:
@@ -106,7 +109,8 @@ class _Previewer(Scanner):
         shown = patched(self._text[:end], edits)
         return Preview(shown, not open_number, end)
 
-    def _unfinished(self, state: State, stuck: Stuck) -> Preview:
+    def _unfinished(self, state: State) -> Preview | None:
+        """What there is of a text that ends too early; None where it is broken."""
         text, at = self._text, state.at
         cut, added, behind = -1, list[Edit](), ""
         if self._at_end:
@@ -114,7 +118,7 @@ class _Previewer(Scanner):
                 cut, added = self._open_string(state)
                 behind = '"'
         elif _BEGUN.match(text, at) is None:
-            raise stuck
+            return None
         elif state.mode in (Mode.VALUE, Mode.ITEM):
             cut, added = self._open_word(at)
         elif self._ends_in_number(state):

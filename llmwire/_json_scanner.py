@@ -84,8 +84,6 @@ class Scanner:
         self._recent: deque[State] = deque(maxlen=_RECENT)
         self._waiting: list[State] = []
         self._effort = 0
-        self.farthest: Stuck | None = None
-        """Where the reading that came farthest is stuck."""
 
     def read(self) -> Reading:
         """The one reading without doubt.
@@ -114,9 +112,7 @@ class Scanner:
             try:
                 self._run(state)
                 found.append(self._reading(state))
-            except Stuck as stuck:
-                if self.farthest is None or stuck.offset > self.farthest.offset:
-                    self.farthest = stuck
+            except Stuck:
                 self._waiting.extend(self._recent)
             self._effort -= state.at - began + 16
             if self._effort < 0 or len(found) > _MAX_READINGS:

@@ -31,6 +31,8 @@ _MEMBERS: Final = {
     quote: re.compile(rf"(?<![\w$.\-])([\w$.\-]++){quote}\s*+:") for quote in _ESCAPE_OR
 }
 """A word that is followed by this quote and a colon."""
+_ADDED: Final = re.compile(r"\s*+\+\s*+(?:[\"'“”‘’„＂]|[^\W\d])")
+"""A plus and a string or a name: what stands in front of it was a string of its own."""
 _OPENED: Final = re.compile("[„“«]")
 """A quotation that a straight quote may end."""
 _PYTHON: Final = re.compile(
@@ -154,7 +156,8 @@ def holds_quotations(content: str, quote: str, keys: frozenset[str]) -> bool:
 
     They do not where another mistake explains them as well: a key stands in front of
     one, so that a member was swallowed; the first one ends a word, as the end of the
-    string would; or the last of an odd number opens behind a comma, or at the start.
+    string would, or something is added behind it; or the last of an odd number opens
+    behind a comma, or at the start.
 
     Args:
         content: What stands between two quotes.
@@ -169,6 +172,8 @@ def holds_quotations(content: str, quote: str, keys: frozenset[str]) -> bool:
         if not keys or member[1] in keys:
             return False
     first = places[0]
+    if _ADDED.match(content, first + 1):
+        return False
     before, behind = content[max(first - 1, 0) : first], content[first + 1 : first + 3]
     ends_word = before.isalnum() and not before.isdigit()
     ends_word = ends_word and not _OPENED.search(content, 0, first)

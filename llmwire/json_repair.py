@@ -141,8 +141,11 @@ def repair_json(
             return Repair(text, complete=not (truncated and _may_grow(text)))
         try:
             return _framed(text, evidence, truncated, arguments=False)
-        except Stuck as stuck:
-            return _in_prose(text, evidence, truncated, stuck)
+        except Stuck:
+            found = _in_prose(text, evidence, truncated)
+            if found is None:
+                raise
+            return found
     except Stuck as stuck:
         if truncated:
             return Repair(text, complete=False)
@@ -439,14 +442,14 @@ def _merged(text: str, readings: Sequence[Reading], evidence: Evidence) -> Repai
 # Prose
 
 
-def _in_prose(text: str, evidence: Evidence, truncated: bool, stuck: Stuck) -> Repair:
-    """The document that stands somewhere in `text`."""
+def _in_prose(text: str, evidence: Evidence, truncated: bool) -> Repair | None:
+    """The document that stands somewhere in `text`; None: no single one."""
     if text[head_end(text) :].lstrip()[:1] in set("{[\"'"):
-        raise stuck
+        return None
     fenced = fenced_spans(text)
     spans = documents_in(text)
     if len(fenced) > max(len(spans), 1):
-        raise stuck
+        return None
     if len(spans) > 1:
         texts = tuple(text[slice(*span)] for span in spans)
         return Repair(text, complete=False, documents=texts)
@@ -454,16 +457,16 @@ def _in_prose(text: str, evidence: Evidence, truncated: bool, stuck: Stuck) -> R
         edits = kept(text, (), *spans[0], "framing")
         return Repair(text[slice(*spans[0])], tuple(edits))
     if truncated:
-        raise stuck
+        return None
     span = fenced[0] if fenced else prose_span(text)
     if span is None:
-        raise stuck
+        return None
     start, end = span
     edits = [Edit(0, "framing", text[:start], "")] if start else []
     scanner = Scanner(text[:end], start, evidence, edits)
     reading = _chosen(text[:end], scanner, evidence, truncated)
     if reading.rest is not None:
-        raise stuck
+        return None
     behind = [Edit(end, "framing", text[end:], "")] if end < len(text) else []
     edits = [*reading.edits, *behind]
     return Repair(patched(text, edits), tuple(edits))

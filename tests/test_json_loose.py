@@ -140,6 +140,7 @@ def test_the_schema_says_where_a_text_may_stand() -> None:
         ('["a" "b" 1 ]', ["a", "b", 1], "missing-item-comma"),
         ('["a" "b", "c" 1]', ["a", "b", "c", 1], "missing-item-comma"),
         ('"a" + "b"+"c"', "abc", "joined-strings"),
+        ('{"a": "1" + "2"}', {"a": "12"}, "joined-strings"),
         (
             "{'a': 'x' + /* y */ // z\n \"'y\" + 'z', b: 1}",
             {"a": "x'yz", "b": 1},

@@ -525,6 +525,8 @@ def test_structural_mistakes(text: str, meant: Any) -> None:
         '{"path": "a, "content": "c"}',
         '{"path": "x", "tags": ["b,"c"]}',
         '{"path": "x", "tags": ["a" + "b"]}',
+        '{"path": "1" + "2"}',
+        '{"path": "Hi, " + name + "!"}',
         "{'path': 'a', 'n': 'b' , 'x'}",
         '{"path": ""a"}',
         '{"path": "a", "content": "b',

@@ -126,7 +126,9 @@ class FilterChain:
         kind = type(event)
         path = self._paths.get(kind)
         if path is None:
-            path = self._paths[kind] = self._path(kind)
+            path = self._path(kind)
+            if kind not in TERMINAL:  # asked for once; it holds the chain itself
+                self._paths[kind] = path
         for behind, take in path:
             given = take(event)
             if len(given) == 1:

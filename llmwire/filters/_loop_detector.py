@@ -22,10 +22,11 @@ from __future__ import annotations
 
 import re
 import zlib
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias, get_args
 
 from msgspec import Struct
 
+from llmwire.errors import LocalProtocolError
 from llmwire.filters._fences import Fences
 from llmwire.filters._periods import LONGEST, WINDOW, Tail
 
@@ -44,6 +45,7 @@ __all__ = (
 LoopLevel: TypeAlias = Literal["suspect", "confirmed"]
 LoopContext: TypeAlias = Literal["prose", "code"]
 
+_CONTEXTS: Final = get_args(LoopContext)
 STRIDE: Final = 128
 """Characters between two questions; fewer than lie between suspect and confirmed."""
 NEAR_STRIDE: Final = 1024
@@ -120,10 +122,13 @@ def _is_rows(unit: str) -> bool:
 class LoopDetector:
     """Tells when a text begins to repeat itself.
 
-    Keeps at most `WINDOW` (10,000) characters of it. Never raises.
+    Keeps at most `WINDOW` (10,000) characters of it. No text makes it raise.
 
     Args:
         context: What the text is. Prose may hold fenced code, which is noticed.
+
+    Raises:
+        LocalProtocolError: `context` is none of the words.
     """
 
     __slots__ = (
@@ -141,6 +146,9 @@ class LoopDetector:
     )
 
     def __init__(self, context: LoopContext = "prose") -> None:
+        if context not in _CONTEXTS:
+            known = ", ".join(_CONTEXTS)
+            raise LocalProtocolError(f"`{context}` is none of {known}")
         self.context: Final = context
         self.size = 0
         """Characters that came."""

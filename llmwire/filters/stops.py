@@ -27,6 +27,7 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
+from llmwire.errors import LocalProtocolError
 from llmwire.events import (
     EVENT_TYPES,
     Event,
@@ -81,6 +82,9 @@ class StopFilter:
     Args:
         stops: The sequences; empty ones are ignored.
         choices: How many choices were asked for.
+
+    Raises:
+        LocalProtocolError: `stops` is one text, not several.
     """
 
     events: Final = frozenset(EVENT_TYPES) - {
@@ -91,6 +95,8 @@ class StopFilter:
     }
 
     def __init__(self, stops: Iterable[str], *, choices: int = 1) -> None:
+        if isinstance(stops, str):
+            raise LocalProtocolError("stop sequences are several texts, not one")
         self.ended: MessageEnd | None = None
         """Set once the answer was ended here."""
         self._words = Words(stops)

@@ -78,7 +78,7 @@ def think_filter(
     Raises:
         LocalProtocolError: A name, a mode, a tag or a number that is none, at once.
     """
-    rows, openers = tags_of(pairs), tuple(tool_openers)
+    rows, openers = tags_of(pairs), _openers_of(tool_openers)
     rules = _checked(rows, openers, mode, retroactive, trim)
 
     def make(request: Request) -> Filter:
@@ -117,7 +117,7 @@ def split_thoughts(
     Raises:
         LocalProtocolError: As `think_filter`.
     """
-    rows, openers = tags_of(pairs), tuple(tool_openers)
+    rows, openers = tags_of(pairs), _openers_of(tool_openers)
     held = len(text) + 1 if retroactive else 0
     rules = ThinkRules(rows, tool_openers=openers, trim=trim, retroactive=held)
     return split_by(rules, text, implicit=implicit_open)
@@ -136,6 +136,13 @@ def _checked(
         )
     if not 0 <= retroactive <= _MOST_HELD:
         raise LocalProtocolError(f"`retroactive` is 0 to {_MOST_HELD} characters")
-    if not all(openers):
-        raise LocalProtocolError("an opener of calls says nothing")
     return rules_of(rows, openers, trim, retroactive)
+
+
+def _openers_of(openers: Iterable[str]) -> tuple[str, ...]:
+    if isinstance(openers, str):
+        raise LocalProtocolError("openers of calls are several texts, not one")
+    found = tuple(openers)
+    if not all(found):
+        raise LocalProtocolError("an opener of calls says nothing")
+    return found

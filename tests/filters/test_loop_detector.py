@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from llmwire.errors import LocalProtocolError
 from llmwire.filters._fences import Fences
 from llmwire.filters._loop_detector import NEAR_WINDOW, STRIDE
 from llmwire.filters._periods import ANCHOR, LONGEST, WINDOW, Tail
@@ -399,3 +400,9 @@ class TestWork:
         for _ in range(1000):
             detector.feed("")
         assert len(detector._pieces) == 0
+
+
+@pytest.mark.parametrize("context", ["nonsense", "", None, 3, []])
+def test_contexts_are_words(context: LoopContext) -> None:
+    with pytest.raises(LocalProtocolError, match="is none of prose, code"):
+        LoopDetector(context)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from msgspec import Raw
 
 from llmwire._fold import unfold
+from llmwire.errors import LocalProtocolError
 from llmwire.events import (
     ArgumentsDelta,
     CitationDelta,
@@ -395,3 +396,9 @@ class TestLogprobs:
     def test_late_ones_pass(self) -> None:
         given, _ = self.send(TextDelta(0, "a"), PartEnd(0), self.tokens("a"))
         assert given[-1] == self.tokens("a")
+
+
+def test_one_text_is_no_list_of_stops() -> None:
+    """Its letters would be."""
+    with pytest.raises(LocalProtocolError, match="not one"):
+        StopFilter("END")

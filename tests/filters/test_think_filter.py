@@ -408,6 +408,7 @@ def test_a_call_out_of_a_thought() -> None:
         {"retroactive": -1},
         {"retroactive": 65537},
         {"tool_openers": ("",)},
+        {"tool_openers": "<tool_call>"},
         {"pairs": ["unknown"]},
         {"pairs": [("", "a")]},
     ],

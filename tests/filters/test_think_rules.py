@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -155,6 +157,12 @@ def test_rules_are_made_once() -> None:
 def test_mistakes_are_told(pairs: list[str | tuple[str, str] | ThinkTags]) -> None:
     with pytest.raises(LocalProtocolError):
         tags_of(pairs)
+
+
+@pytest.mark.parametrize("openers", ["<tool_call>", [""]])
+def test_openers_are_texts(openers: Sequence[str]) -> None:
+    with pytest.raises(LocalProtocolError):
+        split_thoughts("a", tool_openers=openers)
 
 
 def test_rows_of_all_kinds() -> None:

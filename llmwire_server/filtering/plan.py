@@ -184,11 +184,12 @@ class Filtered:
 
     def add(self, name: str, factory: FilterFactory, request: Request) -> None:
         """A filter behind those there are, made for `request`."""
+        all_made = self._made
 
         def make(_: Request) -> Filter | None:
             made = factory(request)
             if made is not None:
-                self._made.append((name, made))
+                all_made.append((name, made))
             return made
 
         self.factories += (make,)

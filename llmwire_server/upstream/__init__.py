@@ -69,6 +69,13 @@ class UpstreamFailure(Exception):
     def __str__(self) -> str:
         return f"{self.kind}: {self.message}"
 
+    def anew(self) -> UpstreamFailure:
+        """The same without a traceback: to be kept, or raised once more.
+
+        One that is kept with its traceback holds the frames that hold who keeps it.
+        """
+        return UpstreamFailure(self.kind, self.message)
+
 
 class Timeouts(Struct, frozen=True, kw_only=True):
     """How long each part of an exchange may take, in seconds; `inf` is no limit."""

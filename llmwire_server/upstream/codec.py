@@ -355,7 +355,7 @@ class ResponseDecoder:
             try:
                 data = self._read_head(data)
             except UpstreamFailure as failure:
-                self.failure = failure
+                self.failure = failure.anew()
                 return b""
             if not data:
                 return b""

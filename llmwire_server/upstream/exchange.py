@@ -133,7 +133,7 @@ class Exchange:
         decoder = self._decoder
         while not decoder.complete:
             if self._failure is not None:
-                raise UpstreamFailure(self._failure.kind, self._failure.message)
+                raise self._failure.anew()
             body = self._decode(await self._read())
             if body:
                 return body
@@ -232,7 +232,7 @@ class Exchange:
         head = self._decoder.head
         if head is None:
             assert failure is not None
-            raise failure
+            raise failure.anew()
         self.status = head.status
         self.headers = head.headers
         self._settle(failure)
@@ -274,7 +274,7 @@ class Exchange:
             self._leave(reusable=self._decoder.reusable and self._sent)
 
     def _fail(self, failure: UpstreamFailure) -> None:
-        self._failure = failure
+        self._failure = failure.anew()
         self._leave(reusable=False)
 
     def _leave(self, *, reusable: bool) -> None:

@@ -113,7 +113,7 @@ class MemoryExchange:
             elif isinstance(step, bytes) and step:
                 return step
         if self._failure is not None:
-            raise UpstreamFailure(self._failure.kind, self._failure.message)
+            raise self._failure.anew()
         return b""
 
     async def drain(self, limit_bytes: int = 65536, seconds: float = 0.1) -> None:
@@ -127,5 +127,5 @@ class MemoryExchange:
             self.outcome = "aborted"
 
     def _fail(self, failure: UpstreamFailure) -> None:
-        self._failure = failure
+        self._failure = failure.anew()
         self.outcome = "failed"

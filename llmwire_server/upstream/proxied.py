@@ -229,7 +229,7 @@ class ProxiedExchange:
         if self._ended:
             return
         self._ended = True
-        self._failure = failure
+        self._failure = failure and failure.anew()
         place, self._place = self._place, None
         if place is not None:
             self._pool.release(place, reusable=False)
@@ -237,7 +237,7 @@ class ProxiedExchange:
 
     def _why(self) -> UpstreamFailure:
         assert self._failure is not None
-        return UpstreamFailure(self._failure.kind, self._failure.message)
+        return self._failure.anew()
 
     async def _wait(self) -> None:
         """Until something came or it ended; a cancelled call loses nothing."""

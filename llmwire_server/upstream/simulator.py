@@ -77,7 +77,7 @@ class _Scripted:
                 what = "the simulated stream was cut"
                 self._failure = UpstreamFailure("truncated", what)
         if self._failure is not None:
-            raise UpstreamFailure(self._failure.kind, self._failure.message)
+            raise self._failure.anew()
         return b""
 
     async def drain(self, limit_bytes: int = 65536, seconds: float = 0.1) -> None:

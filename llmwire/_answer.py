@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
+from operator import attrgetter
 from typing import Final
 
 from msgspec import Struct
@@ -36,12 +37,16 @@ from llmwire.messages import APIError, Response
 from llmwire.streams import StreamDecoder, Tally
 
 _COMMITS: Final = (PartStart, MessageEnd, StreamEnd)
-_OUTPUT: Final = (TextDelta, ReasoningDelta, ArgumentsDelta)
+OUTPUT: Final = frozenset({TextDelta, ReasoningDelta, ArgumentsDelta})
+"""Events that carry a piece of an answer, and nothing to learn but that."""
 _STREAM_HEADERS: Final[Headers] = (
     ("content-type", "text/event-stream; charset=utf-8"),
     ("cache-control", "no-cache"),
 )
-_JSON_HEADERS: Final[Headers] = (("content-type", "application/json"),)
+_JSON_HEADER: Final = ("content-type", "application/json")
+_PARTS: Final = attrgetter("parts")
+_NO_FILTERS: Final = FilterChain(())
+_NO_START: Final = MessageStart()
 
 
 class Plan(Struct, frozen=True, kw_only=True):
@@ -69,10 +74,31 @@ class Plan(Struct, frozen=True, kw_only=True):
 class Answer:
     """What the client is given, and whether it has begun."""
 
+    __slots__ = (
+        "_send",
+        "_start",
+        "answering",
+        "chain",
+        "error_body",
+        "failed",
+        "first_output",
+        "head",
+        "holding",
+        "over",
+        "passing",
+        "plan",
+        "recorder",
+        "tally",
+        "unread",
+        "upstream_headers",
+    )
+
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.tally = Tally()
-        self.chain = FilterChain(plan.filters, checked=plan.checked)
+        self.chain = _NO_FILTERS
+        if plan.filters:
+            self.chain = FilterChain(plan.filters, checked=plan.checked)
         self.recorder = LossRecorder(response=True)
         self.upstream_headers: Headers = ()
         self.head: Head | None = None
@@ -91,7 +117,7 @@ class Answer:
         """A whole answer that is passed through, until somebody asks what it says."""
         self.error_body: bytes | None = None
         """Of an error reply, until it is given: all that the client gets."""
-        self._start = MessageStart()
+        self._start = _NO_START
         self._send: Callable[[Event], bytes] | None = None
 
     @property
@@ -130,11 +156,11 @@ class Answer:
             limits=plan.limits,
         )
 
-    def send(self, event: Event) -> bytes:
-        """`event` in the client's stream."""
+    def sender(self) -> Callable[[Event], bytes]:
+        """What writes events to the client's stream."""
         if self._send is None:
             self._send = self.plan.client.stream_writer(self.target()).send
-        return self._send(event)
+        return self._send
 
     def note(self, event: Event) -> None:
         """Learn from an event on its way to the client."""
@@ -146,16 +172,17 @@ class Answer:
         wants a stream."""
         if isinstance(event, MessageStart):
             self._start = event
-        elif isinstance(event, _OUTPUT):
+        elif isinstance(event, TextDelta | ReasoningDelta | ArgumentsDelta):
             self.first_output = self.first_output or bool(event.text)
         elif isinstance(event, _COMMITS) and self.plan.stream:
             self.commit()
 
     def learn(self, response: Response) -> None:
         """Note what a whole answer tells."""
-        self.tally.usage = response.usage
-        self.tally.stop = response.choices[0].stop if response.choices else None
-        self.first_output = any(choice.parts for choice in response.choices)
+        tally, choices = self.tally, response.choices
+        tally.usage = response.usage
+        tally.stop = choices[0].stop if choices else None
+        self.first_output = any(map(_PARTS, choices))
 
     def read_passed(self) -> None:
         """Learn from a whole answer that was passed through. Never raises."""
@@ -171,14 +198,14 @@ class Answer:
         """Decide for a streamed 200, once."""
         if self.head is None:
             json = self.plan.framing == "json-array"
-            headers = _JSON_HEADERS if json else _STREAM_HEADERS
+            headers = (_JSON_HEADER,) if json else _STREAM_HEADERS
             self.head = Head(200, (*headers, *self._shown_headers()))
             self.answering = True
 
     def whole(self, body: bytes) -> bytes:
         """Decide for a whole 200: `body` is all of it."""
         length = ("content-length", str(len(body)))
-        self.head = Head(200, (*_JSON_HEADERS, length, *self._shown_headers()))
+        self.head = Head(200, (_JSON_HEADER, length, *self._shown_headers()))
         self.answering = self.over = True
         return body
 
@@ -199,7 +226,7 @@ class Answer:
             target = replace(self.target(), start=self._start)
             return self.plan.client.stream_error(error, target)
         if self.answering:
-            return self.send(StreamError(error))
+            return self.sender()(StreamError(error))
         reply = self.plan.client.encode_error(error)
         known = {name for name, _ in reply.headers}
         more = (("content-length", str(len(reply.body))), *self._shown_headers())
@@ -213,9 +240,9 @@ class Answer:
         names, prefixes = _allowed(self.plan.upstream.reply_headers)
         return tuple(
             [
-                pair
-                for pair in self.upstream_headers
-                if pair[0] in names or pair[0].startswith(prefixes)
+                (name, value)
+                for name, value in self.upstream_headers
+                if name in names or name.startswith(prefixes)
             ]
         )
 

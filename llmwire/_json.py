@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import re
 import types
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache, lru_cache
 from operator import attrgetter
 from typing import (
@@ -43,6 +43,8 @@ _KEPT: Final = 64
 """Learned types that are kept for the next stream with the same strangers."""
 _LEARNABLE = re.compile(r'[^"\\\x00-\x1f]{0,128}\Z')
 """What msgspec takes as the name of a field, and no longer than names are."""
+
+_MISFITS: Final = (msgspec.MsgspecError, UnicodeError, RecursionError)
 
 _encode = msgspec.json.Encoder().encode
 
@@ -74,6 +76,8 @@ class Wire(Struct, forbid_unknown_fields=True, dict=True, kw_only=True):
     """Attribute and wire name of the strangers that this type has learned."""
     learned_values: ClassVar[object] = ()
     """The values of these attributes, as something to compare."""
+    loose: ClassVar[Sequence[str]] = ()
+    """Its members that have strangers within, or other things that their types lack."""
 
 
 W = TypeVar("W", bound=Wire)
@@ -132,22 +136,8 @@ def fitting(kind: Any, data: bytes) -> Any:
     """`data` as `kind`, None where it does not fit as it stands. Never raises."""
     try:
         return decoder(kind).decode(data)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+    except _MISFITS:
         return None
-
-
-@cache
-def _list_finder(name: str) -> msgspec.json.Decoder[Any]:
-    return msgspec.json.Decoder(msgspec.defstruct("Holder", [(name, list[Raw])]))
-
-
-def holds_list(body: bytes, name: str) -> bool:
-    """Whether `body` is an object with a list as its member `name`. Never raises."""
-    try:
-        _list_finder(name).decode(body)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError):
-        return False
-    return True
 
 
 def decode_as(kind: Any, data: bytes | str, path: str = "$") -> Any:
@@ -212,8 +202,7 @@ def relaxed(data: bytes | str, path: str = "$") -> bytes:
     except DecodeError as error:
         problem = str(error)
     try:
-        value = json.loads(fixed.decode("utf-8"), parse_constant=lambda _: None)
-        return encode(value)
+        return encode(json.loads(fixed.decode(), parse_constant=lambda _: None))
     except ValueError:
         raise RemoteProtocolError(f"not JSON: {problem}", path=path) from None
     except RecursionError:
@@ -250,18 +239,10 @@ def _without_lone_surrogates(octets: bytes) -> bytes:
 def is_json(text: str) -> bool:
     """Whether `text` is one JSON value (by `relaxed`). Never raises."""
     try:
-        decoder(Raw).decode(text)
-        return True
-    except (DecodeError, RecursionError, UnicodeEncodeError):
-        return _is_relaxed_json(text)
-
-
-def _is_relaxed_json(text: str) -> bool:
-    try:
-        relaxed(text)
-        return True
+        decode_raw(text)
     except RemoteProtocolError:
         return False
+    return True
 
 
 def is_json_object(text: str) -> bool:
@@ -302,12 +283,20 @@ class Schema(Generic[W]):
 
 
 class LearnedSchema(Schema[W]):
-    """A tolerant `Schema` that takes the names of strangers up into its types."""
+    """A tolerant `Schema` that takes the names of strangers up into its types.
 
-    def __init__(self, kind: type[W]) -> None:
+    Args:
+        kind: The root struct.
+        known: Types with the names of strangers that most documents have: as if they
+            had been learned before.
+    """
+
+    def __init__(
+        self, kind: type[W], known: tuple[tuple[type[Wire], tuple[str, ...]], ...] = ()
+    ) -> None:
         super().__init__(kind, tolerant=True)
-        self._names: dict[type[Wire], tuple[str, ...]] = {}
-        self._decoder: msgspec.json.Decoder[W] = msgspec.json.Decoder(kind)
+        self._names: dict[type[Wire], tuple[str, ...]] = dict(known)
+        self._decoder: msgspec.json.Decoder[W] = _learned_decoder(kind, known)
 
     @property
     def learned(self) -> int:
@@ -359,14 +348,14 @@ def unlearned(value: Any) -> Any:
     """What a `LearnedSchema` gave as plain types: every stranger among `extras`."""
     if isinstance(value, list):
         return [unlearned(item) for item in value]
-    if not isinstance(value, Wire):
+    if not isinstance(value, Wire) or "learned" not in type(value).__dict__:
         return value
-    kind: Any = type(value)
     found = strangers(value)
-    while "learned" in kind.__dict__ and kind is not Wire:
-        kind = kind.__base__
-    members = {name: getattr(value, name) for name in kind.__struct_fields__}
-    for name in _holders(kind):
+    members = msgspec.structs.asdict(value)
+    for attribute, _ in value.learned:
+        del members[attribute]
+    kind, holders = _plain_kind(type(value))
+    for name in holders:
         members[name] = unlearned(members[name])
     plain: Wire = kind(**members)
     if found:
@@ -374,10 +363,12 @@ def unlearned(value: Any) -> Any:
     return plain
 
 
-@cache
-def _holders(kind: type[Wire]) -> tuple[str, ...]:
-    """The fields of `kind` that may hold wire structs."""
-    return tuple(info.name for info, hint in _fields(kind) if _holds_wire(hint))
+@lru_cache(maxsize=_KEPT)
+def _plain_kind(kind: Any) -> tuple[type[Wire], tuple[str, ...]]:
+    """What a derived type is made from, and its fields that may hold wire structs."""
+    while "learned" in kind.__dict__:
+        kind = kind.__base__
+    return kind, tuple(i.name for i, hint, _ in _fields(kind) if _holds_wire(hint))
 
 
 def _walk(value: object) -> Iterable[Wire]:
@@ -401,18 +392,17 @@ def _derived(
         made[kind] = _derived_struct(kind, names, made)
         return made[kind]
     origin, arguments = get_origin(kind), get_args(kind)
-    if origin in (Union, types.UnionType):
-        return Union[tuple(_derived(a, names, made) for a in arguments)]
-    if origin is list:
-        return list[_derived(arguments[0], names, made)]  # type: ignore[misc]  # built at run time
-    return kind
+    changed = tuple(_derived(a, names, made) for a in arguments)
+    if changed == arguments:
+        return kind
+    return list[changed[0]] if origin is list else Union[changed]  # type: ignore[valid-type]  # built at run time
 
 
 def _derived_struct(
     kind: type[Wire], names: dict[type[Wire], tuple[str, ...]], made: dict[Any, Any]
 ) -> type[Wire]:
     fields: list[tuple[str, Any, Any]] = []
-    for info, hint in _fields(kind):
+    for info, hint, _ in _fields(kind):
         changed = _derived(hint, names, made)
         if changed is not hint:
             fields.append((info.name, changed, _default(info)))
@@ -455,10 +445,13 @@ def _default(info: msgspec.structs.FieldInfo) -> Any:
 
 
 @cache
-def _fields(kind: type[Wire]) -> tuple[tuple[msgspec.structs.FieldInfo, Any], ...]:
-    """The fields of `kind` with their types."""
+def _fields(kind: type[Wire]) -> tuple[tuple[msgspec.structs.FieldInfo, Any, Any], ...]:
+    """The fields of `kind` with their types, and what decodes each."""
     hints = get_type_hints(kind)
-    return tuple((info, hints[info.name]) for info in msgspec.structs.fields(kind))
+    return tuple(
+        (info, hints[info.name], decoder(hints[info.name]).decode)
+        for info in msgspec.structs.fields(kind)
+    )
 
 
 def _open(kind: Any, raw: Raw, path: str, tolerant: bool) -> Any:
@@ -469,11 +462,12 @@ def _open(kind: Any, raw: Raw, path: str, tolerant: bool) -> Any:
     if origin in (Union, types.UnionType):
         return _open_union(kind, arguments, raw, path, tolerant)
     if origin is list and _holds_wire(arguments[0]):
-        items: list[Raw] = _strictly(list[Raw], bytes(raw), path)
-        return [
-            _open(arguments[0], item, f"{path}[{at}]", tolerant)
-            for at, item in enumerate(items)
-        ]
+        items: list[Any] = _strictly(list[Raw], bytes(raw), path)
+        for at, item in enumerate(items):
+            items[at] = fitting(arguments[0], item)
+            if items[at] is None:
+                items[at] = _open(arguments[0], item, f"{path}[{at}]", tolerant)
+        return items
     return _strictly(kind, bytes(raw), path)
 
 
@@ -487,7 +481,8 @@ def _open_struct(kind: type[Wire], raw: Raw, path: str, tolerant: bool) -> Wire:
             raise RemoteProtocolError("Invalid value", path=place)
     values: dict[str, Any] = {}
     extras: dict[str, Raw] = {}
-    for info, hint in _fields(kind):
+    loose: list[str] = []
+    for info, hint, decode in _fields(kind):
         name, wire_name, required = info.name, info.encode_name, info.required
         if wire_name not in members:
             if required:
@@ -495,6 +490,11 @@ def _open_struct(kind: type[Wire], raw: Raw, path: str, tolerant: bool) -> Wire:
                 raise RemoteProtocolError(what, path=path)
             continue
         member = members.pop(wire_name)
+        try:
+            values[name] = decode(member)
+            continue
+        except _MISFITS:
+            loose.append(name)
         try:
             values[name] = _open(hint, member, f"{path}.{wire_name}", tolerant)
         except RemoteProtocolError:
@@ -505,6 +505,7 @@ def _open_struct(kind: type[Wire], raw: Raw, path: str, tolerant: bool) -> Wire:
     wire = kind(**values)
     if extras:
         wire.__dict__["extras"] = extras
+    wire.__dict__["loose"] = loose
     return wire
 
 
@@ -527,10 +528,9 @@ def _open_union(
             return raw
         tag_field = structs[0].__struct_config__.tag_field
         raise RemoteProtocolError("Invalid value", path=f"{path}.{tag_field}")
-    if first == b"[":
-        for argument in arguments:
-            if get_origin(argument) is list:
-                return _open(argument, raw, path, tolerant)
+    listed = next((a for a in arguments if get_origin(a) is list), None)
+    if first == b"[" and listed is not None:
+        return _open(listed, raw, path, tolerant)
     return _strictly(kind, bytes(raw), path)
 
 

@@ -9,16 +9,16 @@ head is decided is the `Attempt`'s business.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from functools import partial
-from typing import Final, Protocol
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cache
+from typing import Any, Final, Protocol
 
+from msgspec import NODEFAULT, MsgspecError, Raw, defstruct
+from msgspec.json import Decoder
 from msgspec.structs import replace
 
-from llmwire._answer import Answer, bad_answer
+from llmwire._answer import OUTPUT, Answer, bad_answer
 from llmwire._fold import Folder, unfold
-from llmwire._json import holds_list
-from llmwire.dialects import Dialect
 from llmwire.errors import LimitExceeded, RemoteProtocolError
 from llmwire.events import Event, MessageEnd, StreamEnd, StreamError, UsageUpdate
 from llmwire.http import Headers
@@ -47,7 +47,11 @@ class Lane(Protocol):
 class CollectLane:
     """Holds a body, within the limit, and finishes when it is complete."""
 
-    def __init__(self, answer: Answer, finish: Callable[[bytes], bytes]) -> None:
+    __slots__ = ("_answer", "_finish", "_pieces", "_size")
+
+    def __init__(
+        self, answer: Answer, finish: Callable[[Answer, bytes], bytes]
+    ) -> None:
         self._answer = answer
         self._finish = finish
         self._pieces: list[bytes] = []
@@ -65,13 +69,13 @@ class CollectLane:
     def end(self) -> bytes:
         body = b"".join(self._pieces)
         self._pieces.clear()
-        return self._finish(body)
+        return self._finish(self._answer, body)
 
 
 def error_lane(answer: Answer, status: int, headers: Headers) -> Lane:
     """For a reply whose status says that it is no answer."""
 
-    def finish(body: bytes) -> bytes:
+    def finish(answer: Answer, body: bytes) -> bytes:
         if status < 400:
             return answer.fail(bad_answer(f"status {status} where 200 was expected"))
         decode = answer.plan.upstream.decode_error
@@ -82,24 +86,72 @@ def error_lane(answer: Answer, status: int, headers: Headers) -> Lane:
 
 def body_lane(answer: Answer) -> Lane:
     """For a whole answer."""
-    return CollectLane(answer, partial(_finished, answer))
+    plan = answer.plan
+    if plan.counting:
+        return CollectLane(answer, _count)
+    passing = plan.raw and not plan.observe
+    return CollectLane(answer, _pass if passing else _translate)
 
 
-def _finished(answer: Answer, body: bytes) -> bytes:
+def _count(answer: Answer, body: bytes) -> bytes:
     plan = answer.plan
     error = plan.upstream.find_error(body)
     if error is not None:
         return answer.fail(error)
-    if plan.raw and not plan.observe and _is_answer(plan.upstream, body):
-        answer.unread = body
-        return answer.whole(body)
     try:
-        if plan.counting:
-            count = plan.upstream.decode_count(body)
-            return answer.whole(plan.client.encode_count(count))
-        response = plan.upstream.decode_response(body, answer.source())
+        count = plan.upstream.decode_count(body)
     except RemoteProtocolError as problem:
         return answer.fail(bad_answer(str(problem)))
+    return answer.whole(plan.client.encode_count(count))
+
+
+def _pass(answer: Answer, body: bytes) -> bytes:
+    """A body that is certainly an answer, as it is; all others as `_translate`."""
+    upstream = answer.plan.upstream
+    name = upstream.answer_list
+    if name is None:
+        return _translate(answer, body)
+    if not (upstream.told_by_items and holds_list(body, name, alone=True)):
+        error = upstream.find_error(body)
+        if error is not None:
+            return answer.fail(error)
+        if not holds_list(body, name):
+            return _translate(answer, body)
+    answer.unread = body
+    return answer.whole(body)
+
+
+@cache
+def _finder(name: str, alone: bool) -> Decoder[Any]:
+    fields: list[tuple[str, Any, Any]] = [(name, list[Raw], NODEFAULT)]
+    if alone:
+        fields.append(("error", None, None))
+    return Decoder(defstruct("Holder", fields))
+
+
+def holds_list(body: bytes, name: str, *, alone: bool = False) -> bool:
+    """Whether `body` is an object with a list as its member `name`. Never raises.
+
+    Args:
+        body: Of an answer.
+        name: Of the member.
+        alone: The list has items, and there is no `error` but null.
+    """
+    try:
+        found = getattr(_finder(name, alone).decode(body), name)
+    except (MsgspecError, UnicodeError, RecursionError):
+        return False
+    return bool(found) or not alone
+
+
+def _translate(answer: Answer, body: bytes) -> bytes:
+    plan = answer.plan
+    try:
+        response = _decoded(answer, body)
+    except RemoteProtocolError as problem:
+        return answer.fail(bad_answer(str(problem)))
+    if isinstance(response, APIError):
+        return answer.fail(response)
     if plan.stream or plan.filters:
         folder = None if plan.stream else Folder()
         events = _usage_first(response) if plan.filters else unfold(response)
@@ -112,9 +164,12 @@ def _finished(answer: Answer, body: bytes) -> bytes:
     return answer.whole(body) if plan.raw else answer.whole_response(response)
 
 
-def _is_answer(dialect: Dialect, body: bytes) -> bool:
-    """Whether that can be told without decoding it."""
-    return dialect.answer_list is not None and holds_list(body, dialect.answer_list)
+def _decoded(answer: Answer, body: bytes) -> Response | APIError:
+    """What a body with a good status holds. Raises like `Dialect.decode_response`."""
+    upstream, source = answer.plan.upstream, answer.source()
+    if upstream.decode_reply is not None:
+        return upstream.decode_reply(body, source)
+    return upstream.find_error(body) or upstream.decode_response(body, source)
 
 
 def _usage_first(response: Response) -> list[Event]:
@@ -149,12 +204,13 @@ class StreamLane:
         self._size = 0
 
     def receive(self, chunk: bytes) -> bytes:
-        self._size += len(chunk)
-        limit = self._answer.plan.limits.body
-        if self._folder is not None and self._size > limit:
-            return self._answer.fail(bad_answer(f"more than {limit} bytes"))
-        events = self._decoder.receive_data(chunk)
-        return _written(self._answer, events, self._folder)
+        answer, folder = self._answer, self._folder
+        if folder is not None:
+            self._size += len(chunk)
+            limit = answer.plan.limits.body
+            if self._size > limit:
+                return answer.fail(bad_answer(f"more than {limit} bytes"))
+        return _written(answer, self._decoder.receive_data(chunk), folder)
 
     def end(self) -> bytes:
         return _written(self._answer, self._decoder.receive_eof(), self._folder)
@@ -163,24 +219,33 @@ class StreamLane:
 def _written(answer: Answer, events: Iterable[Event], folder: Folder | None) -> bytes:
     """`events` through the filters to the client: streamed, or into `folder`."""
     pieces: list[bytes] = []
-    chain = answer.chain.send if answer.plan.filters else None
-    for event in events:
-        for each in chain(event) if chain else (event,):
-            if isinstance(each, MessageEnd):
-                each = _told(answer, each)
-            if isinstance(each, StreamError):
-                pieces.append(answer.fail(each.error))
-                return b"".join(pieces)
-            answer.note(each)
-            if folder is None:
-                pieces.append(answer.send(each))
-            else:
-                folder.add(each)
-            if isinstance(each, StreamEnd):
-                if folder is not None:
-                    pieces.append(answer.whole_response(folder.response()))
-                answer.over = True
+    take: Callable[[Event], bytes | None]
+    take = answer.sender() if folder is None else folder.add
+    for event in _filtered(answer, events) if answer.plan.filters else events:
+        if type(event) in OUTPUT:
+            if not answer.first_output:
+                answer.decide(event)
+            due = take(event)
+            if due:
+                pieces.append(due)
+            continue
+        told = _told(answer, event) if isinstance(event, MessageEnd) else event
+        if isinstance(told, StreamError):
+            pieces.append(answer.fail(told.error))
+            break
+        answer.note(told)
+        pieces.append(take(told) or b"")
+        if isinstance(told, StreamEnd):
+            if folder is not None:
+                pieces.append(answer.whole_response(folder.response()))
+            answer.over = True
     return b"".join(pieces)
+
+
+def _filtered(answer: Answer, events: Iterable[Event]) -> Iterator[Event]:
+    """What the filters make of `events`, one after the other."""
+    for event in events:
+        yield from answer.chain.send(event)
 
 
 class RawLane:
@@ -312,37 +377,50 @@ def _is_whole(frame: Frame) -> bool:
 class SniffLane:
     """Decides by content type, else by the first byte, how an answer is read."""
 
+    __slots__ = ("_answer", "_blank", "_headers", "chosen")
+
     def __init__(self, answer: Answer, headers: Headers) -> None:
         self._answer = answer
-        first = dict(headers[::-1])
-        self._type = first.get("content-type", "").lower()
+        self._headers = headers
         self._blank = b""
-        self._lane: Lane | None = None
+        self.chosen: Lane | None = None
+        """What it decided for: all the rest may go there at once."""
 
     def receive(self, chunk: bytes) -> bytes:
-        if self._lane is not None:
-            return self._lane.receive(chunk)
+        if self.chosen is not None:
+            return self.chosen.receive(chunk)
         data = self._blank + chunk
+        kind = self._kind()
+        if data[:1] == b"{" and "event-stream" not in kind:
+            self.chosen = body_lane(self._answer)
+            return self.chosen.receive(data)
         first = data[:4096].lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
-        if not first and len(data) < 4096 and "event-stream" not in self._type:
+        if not first and len(data) < 4096 and "event-stream" not in kind:
             self._blank = data
             return b""
-        self._lane = self._chosen(first)
-        return self._lane.receive(data)
+        self.chosen = self._choose(kind, first)
+        return self.chosen.receive(data)
 
     def end(self) -> bytes:
-        if self._lane is None:
-            self._lane = self._chosen(b"")
-            self._lane.receive(self._blank)
-        return self._lane.end()
+        if self.chosen is None:
+            self.chosen = self._choose(self._kind(), b"")
+            self.chosen.receive(self._blank)
+        return self.chosen.end()
 
-    def _chosen(self, first: bytes) -> Lane:
+    def _kind(self) -> str:
+        """The content type that the headers say, "" for none."""
+        for name, value in self._headers:
+            if name == "content-type":
+                return value.lower()
+        return ""
+
+    def _choose(self, kind: str, first: bytes) -> Lane:
         plan = self._answer.plan
-        if "event-stream" in self._type:
+        if "event-stream" in kind:
             return self._streamed("sse")
         if first == b"[" and "json-array" in plan.upstream.framings:
             return self._streamed("json-array")
-        typed = "json" in self._type or "html" in self._type
+        typed = "json" in kind or "html" in kind
         if first in b"{[<" or (typed and first not in _FIELDS):
             return body_lane(self._answer)
         return self._streamed("sse")

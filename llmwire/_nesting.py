@@ -1,4 +1,4 @@
-"""How deeply JSON is nested, told without reading it, or from what was read."""
+"""How deeply JSON is nested, told without reading it."""
 
 from __future__ import annotations
 
@@ -6,12 +6,8 @@ import re
 from itertools import accumulate
 from typing import Final
 
-from msgspec import Raw
-
 from llmwire.errors import LimitExceeded
 
-_TYPED: Final = 16
-"""Levels that wire types have at most above a value that they leave raw."""
 _LONG: Final = 1 << 18
 """Bytes of a document beyond which searching is quicker than counting."""
 _NO_OPENING: Final = bytes(set(range(256)) - set(b"[{"))
@@ -33,9 +29,7 @@ def check_nesting(data: bytes, limit: int, path: str = "$") -> None:
     Raises:
         LimitExceeded: It is nested too deeply.
     """
-    if len(data) > _LONG and _has_few_openings(data, limit):
-        return
-    if len(data.translate(None, _NO_OPENING)) <= limit:
+    if not may_be_nested(data, limit):
         return
     plain = _ESCAPED.sub(b"", data) if b"\\" in data else data
     # Strings without brackets are empty now, and vanish with the borders between
@@ -54,37 +48,11 @@ def check_nesting(data: bytes, limit: int, path: str = "$") -> None:
         )
 
 
-class Nesting:
-    """The nesting of one document that closed types have read.
-
-    Such types nest no deeper than they are written; only what they leave raw may. So
-    the document is looked at as a whole, once, where a raw value may nest deeply.
-    """
-
-    __slots__ = ("_data", "_levels", "_limit", "_seen", "short")
-
-    def __init__(self, data: bytes, limit: int) -> None:
-        self._data = data
-        self._limit = limit
-        self._levels = limit - _TYPED
-        self._seen = False
-        self.short = 2 * self._levels
-        """Bytes of a raw value that has no room for too many levels."""
-        if self._levels < 0:
-            self.check()
-
-    def check(self) -> None:
-        """Look at the document. Raises like `check_nesting`."""
-        if not self._seen:
-            self._seen = True
-            check_nesting(self._data, self._limit)
-
-    def check_raw(self, value: object) -> None:
-        """Look at the document if `value` is raw and may nest deeply. Raises so."""
-        if type(value) is not Raw or len(value) <= self.short:
-            return
-        if len(bytes(value).translate(None, _NO_OPENING)) > self._levels:
-            self.check()
+def may_be_nested(data: bytes, levels: int) -> bool:
+    """Whether so many arrays and objects open that there may be more than `levels`."""
+    if len(data) > _LONG and _has_few_openings(data, levels):
+        return False
+    return len(data.translate(None, _NO_OPENING)) > levels
 
 
 def _depth(brackets: bytes) -> int:

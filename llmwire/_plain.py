@@ -8,7 +8,7 @@ way. No wire name and no dialect.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from typing import Final, TypeGuard
 
 from msgspec import MsgspecError, Raw, Struct
@@ -16,6 +16,7 @@ from msgspec import MsgspecError, Raw, Struct
 from llmwire._json import decoder
 from llmwire.messages import Message, Part, TextPart, ToolCallPart, ToolResultPart
 
+_decode_raw = decoder(Raw).decode
 _SAFE: Final = re.compile(r"[A-Za-z0-9_-]*\Z")
 
 
@@ -76,8 +77,9 @@ def _told(at: int, parts: tuple[Part, ...], waiting: list[str]) -> PlainMessage 
         if type(part) is not ToolResultPart or texts or not waiting:
             return None
         call_id, inner = part.call_id, part.parts
-        bare = part == ToolResultPart(call_id=call_id, parts=inner)
-        if not bare or call_id != waiting.pop(0) or len(inner) != 1:
+        if call_id != waiting.pop(0) or len(inner) != 1 or part.kind != "function":
+            return None
+        if part.extras is not None or not is_bare_result(part):
             return None
         text = inner[0]
         if type(text) is not TextPart or _is_odd(text):
@@ -101,9 +103,7 @@ def _spoken(
         if type(part) is not ToolCallPart or part.call_id in called or not part.name:
             return None
         call_id = part.call_id
-        if part != ToolCallPart(
-            call_id=call_id, name=part.name, arguments=part.arguments
-        ):
+        if not is_bare_call(part):
             return None
         called.add(call_id)
         waiting.append(call_id)
@@ -116,18 +116,45 @@ def is_bare(part: Part) -> TypeGuard[TextPart]:
     return type(part) is TextPart and part == TextPart(part.text)
 
 
+def is_bare_call(part: ToolCallPart) -> bool:
+    """Whether `part` is the call of a function and nothing else."""
+    return (
+        part.kind == "function"
+        and part.extras is None
+        and part.signature is None
+        and part.cache is None
+        and part.id is None
+        and part.group is None
+        and not (part.incomplete or part.logprobs)
+    )
+
+
+def is_bare_result(part: ToolResultPart) -> bool:
+    """Whether `part` is a success and nothing else, but for its kind and extras."""
+    return (
+        part.signature is None
+        and part.cache is None
+        and part.id is None
+        and part.group is None
+        and part.name is None
+        and not (part.error or part.incomplete)
+    )
+
+
 def _is_odd(part: TextPart) -> bool:
     """Whether `part` is blank, or more than its text."""
     text = part.text
     return not text or text.isspace() or part != TextPart(text)
 
 
-def are_legal(call_ids: Iterable[str], rule: str, limit: int) -> bool:
+def are_legal(call_ids: Collection[str], rule: str, limit: int) -> bool:
     """Whether all ids may be sent as they are (`_turns.legal_call_id`)."""
-    ids = list(call_ids)
-    if not all(ids) or max(map(len, ids), default=0) > limit:
+    lengths = set(map(len, call_ids))
+    if 0 in lengths or max(lengths, default=0) > limit:
         return False
-    return rule == "any" or (rule == "safe" and _SAFE.match("".join(ids)) is not None)
+    return rule == "any" or (
+        rule == "safe" and _SAFE.match("".join(call_ids)) is not None
+    )
 
 
 def plain_object(arguments: str) -> Raw | None:
@@ -135,7 +162,7 @@ def plain_object(arguments: str) -> Raw | None:
     if arguments[:1] != "{" or arguments[-1:] != "}":
         return None
     try:
-        found: Raw = decoder(Raw).decode(arguments)
+        found: Raw = _decode_raw(arguments)
     except (MsgspecError, UnicodeError, RecursionError):
         return None
     return found

@@ -12,11 +12,18 @@ from msgspec import Struct
 
 from llmwire._json import decode_any, decode_object, encode, fitting
 
-_NAMED: Final = re.compile(rb'"model"[ \t\r\n]*:[ \t\r\n]*("(?:[^"\\]|\\.)*")')
+_NAME: Final = b'"model"'
+_VALUE: Final = re.compile(rb'"model"[ \t\r\n]*:[ \t\r\n]*("(?:[^"\\]|\\.)*")')
 _CANDIDATES: Final = 4
 """How many places that look like the member are tried before the body is scanned."""
+_FRONT: Final = 64
+"""Where a member that stands first begins."""
 _TOKEN: Final = re.compile(rb'"(?:[^"\\]|\\.)*"|[{}\[\]:,]', re.DOTALL)
 _AFTER_COLON: Final = re.compile(rb"[ \t\r\n]*")
+
+
+class _Named(Struct):
+    model: Any = None
 
 
 def rewrite_model(body: bytes, model: str) -> bytes:
@@ -27,8 +34,20 @@ def rewrite_model(body: bytes, model: str) -> bytes:
     Raises:
         RemoteProtocolError: The body is no JSON object, where that was noticed.
     """
+    found = fitting(_Named, body)
+    return replace_model(body, None if found is None else found.model, model)
+
+
+def replace_model(body: bytes, known: object, model: str) -> bytes:
+    """`rewrite_model` where `body` was read: its `model` is `known`, None if it is not.
+
+    Raises:
+        RemoteProtocolError: As `rewrite_model`.
+    """
+    if known == model:
+        return body
     value = encode(model)
-    spliced = _guessed(body, value, model)
+    spliced = None if known is None else _guessed(body, value, model)
     if spliced is not None:
         return spliced
     members = decode_object(body)
@@ -40,26 +59,25 @@ def rewrite_model(body: bytes, model: str) -> bytes:
     return body[: span[0]] + value + body[span[1] :]
 
 
-class _Named(Struct):
-    model: Any = None
-
-
 def _guessed(body: bytes, value: bytes, model: str) -> bytes | None:
     """`body` with `value` where `model` seems to stand, if reading it back proves it.
 
     Texts and tools may name a `model` too: only at the right place does another value
-    change what the whole body's own member is.
+    change what the whole body's own member is. Clients write it first, or behind the
+    messages.
     """
-    known = fitting(_Named, body)
-    if known is None or known.model is None:
-        return None
-    if known.model == model:
-        return body
-    for _, match in zip(range(_CANDIDATES), _NAMED.finditer(body), strict=False):
-        spliced = body[: match.start(1)] + value + body[match.end(1) :]
-        changed = fitting(_Named, spliced)
-        if changed is not None and changed.model == model:
-            return spliced
+    at, stop = body.find(_NAME, 0, _FRONT), len(body)
+    for _ in range(_CANDIDATES):
+        match = _VALUE.match(body, at) if at >= 0 else None
+        if match is not None:
+            start, end = match.span(1)
+            spliced = body[:start] + value + body[end:]
+            changed = fitting(_Named, spliced)
+            if changed is not None and changed.model == model:
+                return spliced
+        at = stop = body.rfind(_NAME, 0, stop)
+        if at < 0:
+            break
     return None
 
 

@@ -16,9 +16,11 @@ from msgspec import Raw, Struct
 from msgspec.structs import replace
 
 from llmwire._ids import digest, is_minted_call
+from llmwire._plain import are_legal
 from llmwire.losses import LossRecorder
 from llmwire.messages import (
     Message,
+    OpaquePart,
     Part,
     ReasoningPart,
     Role,
@@ -38,9 +40,13 @@ NO_RESULT: Final = "no result recorded"
 """Text of a result that is made up where the policy asks for it."""
 ATTACHED: Final = "See the attachment below."
 """Text of a result of media alone, where media follow in a turn of their own."""
+UNSHOWN: Final = "The result cannot be shown here."
+"""Text of a result that only another dialect can say, at length."""
 
 _SAFE = re.compile(r"[A-Za-z0-9_-]+\Z")
 _ALPHANUMERIC9 = re.compile(r"[A-Za-z0-9]{9}\Z")
+_LONGEST_JSON: Final = 2000
+"""Characters of a part that are told as JSON: longer ones hold pictures or pages."""
 _BASE62: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 
@@ -58,6 +64,60 @@ class Turn(Struct, frozen=True):
     parts: tuple[Placed, ...]
     messages: tuple[int, ...]
     """Indices of the messages it is made of."""
+
+
+class Survey(Struct, frozen=True):
+    """The calls and results of a conversation, from one walk through it."""
+
+    calls: list[ToolCallPart]
+    results: list[str]
+    """Ids of the calls that they answer."""
+    answered: bool
+    """Every call has its result and every result its call, as `answered` wants it."""
+    adjoining: bool
+    """They are, and every result stands in the message right behind its call's."""
+
+    def ids_are_legal(self, rule: str, limit: int, *, unique: bool = False) -> bool:
+        """Whether `with_legal_call_ids` has nothing to map."""
+        ids = [call.call_id for call in self.calls]
+        if unique and len(set(ids)) < len(ids):
+            return False
+        ids += self.results
+        if rule == "alphanumeric9":
+            return all(map(_ALPHANUMERIC9.match, ids))
+        return are_legal(ids, rule, limit)
+
+
+def surveyed(messages: Iterable[Message]) -> Survey:
+    """What `messages` hold of calls and results."""
+    calls: list[ToolCallPart] = []
+    results: list[str] = []
+    waiting: set[str] = set()
+    answered = adjoining = True
+    before = ""
+    for message in messages:
+        role = message.role
+        if waiting and role == "assistant":
+            answered = answered and before == "assistant"
+            adjoining = False
+        for part in message.parts:
+            if type(part) is TextPart:
+                continue
+            if type(part) is ToolCallPart:
+                calls.append(part)
+                if role == "assistant":
+                    waiting.add(part.call_id)
+            elif type(part) is ToolResultPart:
+                results.append(part.call_id)
+                if part.call_id in waiting:
+                    waiting.remove(part.call_id)
+                else:
+                    answered = False
+                if before != "assistant" or role == "assistant":
+                    adjoining = False
+        before = role
+    answered = answered and (not waiting or before == "assistant")
+    return Survey(calls, results, answered, answered and adjoining)
 
 
 def legal_call_id(call_id: str, rule: str, limit: int) -> str:
@@ -83,7 +143,12 @@ def legal_call_id(call_id: str, rule: str, limit: int) -> str:
 
 
 def with_legal_call_ids(
-    messages: tuple[Message, ...], rule: str, limit: int, *, unique: bool = False
+    messages: tuple[Message, ...],
+    rule: str,
+    limit: int,
+    *,
+    unique: bool = False,
+    survey: Survey | None = None,
 ) -> tuple[Message, ...]:
     """`messages` with ids of calls and results that the target accepts.
 
@@ -91,7 +156,8 @@ def with_legal_call_ids(
     stay equal. With `unique` an id that a later turn uses again is told apart by the
     turn; a result belongs to the nearest call before it.
     """
-    if _ids_are_legal(messages, rule, limit, unique):
+    survey = survey or surveyed(messages)
+    if survey.ids_are_legal(rule, limit, unique=unique):
         return messages
     current: dict[str, str] = {}
     taken: set[str] = set()
@@ -121,24 +187,24 @@ def with_legal_call_ids(
     return tuple(mapped) if changed else messages
 
 
-def _ids_are_legal(
-    messages: tuple[Message, ...], rule: str, limit: int, unique: bool
-) -> bool:
-    """Whether nothing is to be mapped, which is the rule."""
-    calls: list[str] = []
-    ids: set[str] = set()
-    for message in messages:
-        for part in message.parts:
-            if type(part) is TextPart:
-                continue
-            if isinstance(part, ToolCallPart):
-                calls.append(part.call_id)
-            elif isinstance(part, ToolResultPart):
-                ids.add(part.call_id)
-    ids.update(calls)
-    if unique and len(set(calls)) < len(calls):
-        return False
-    return all(legal_call_id(each, rule, limit) == each for each in ids)
+def safe_names(
+    request: Request, limit: int, calls: Iterable[ToolCallPart] | None = None
+) -> dict[str, str]:
+    """`legal_names` of a target that takes letters, digits, `_` and `-` in any order.
+
+    Args:
+        request: As for `legal_names`.
+        limit: Characters allowed.
+        calls: All of the history, where they are known.
+    """
+    wanted = _tool_names(request, calls)
+    if are_legal(wanted, "safe", limit):
+        return {}
+
+    def legal(name: str) -> bool:
+        return len(name) <= limit and _SAFE.match(name) is not None
+
+    return legal_names(request, legal, limit)
 
 
 def legal_names(
@@ -153,7 +219,7 @@ def legal_names(
         first: Put before a name whose first character is not allowed there.
     """
     names: dict[str, str] = {}
-    wanted = dict.fromkeys(_tool_names(request))
+    wanted = _tool_names(request)
     taken = {name for name in wanted if legal(name)}
     for name in [name for name in wanted if name not in taken]:
         sent = re.sub(r"[^A-Za-z0-9_-]", "_", name) or "_"
@@ -166,17 +232,23 @@ def legal_names(
     return names
 
 
-def _tool_names(request: Request) -> list[str]:
+def _tool_names(
+    request: Request, calls: Iterable[ToolCallPart] | None = None
+) -> dict[str, None]:
+    """The names of tools in `request`, each once."""
     names = [tool.name for tool in request.tools if tool.kind in ("function", "custom")]
     if request.tool_choice is not None:
         names += request.tool_choice.names
-    names += [
-        part.name
-        for message in request.messages
-        for part in message.parts
-        if type(part) is ToolCallPart
-    ]
-    return names
+    if calls is not None:
+        names += [call.name for call in calls]
+    else:
+        names += [
+            part.name
+            for message in request.messages
+            for part in message.parts
+            if type(part) is ToolCallPart
+        ]
+    return dict.fromkeys(names)
 
 
 def own_choice(request: Request, losses: LossRecorder) -> ToolChoice | None:
@@ -242,7 +314,7 @@ def _call_id(part: Part) -> str:
 
 
 def answered(
-    messages: tuple[Message, ...], losses: LossRecorder
+    messages: tuple[Message, ...], losses: LossRecorder, survey: Survey | None = None
 ) -> tuple[Message, ...]:
     """`messages` in which every call has its result and every result its call.
 
@@ -254,7 +326,7 @@ def answered(
     Raises:
         UnsupportedFeature: By the policy.
     """
-    if _all_answered(messages):
+    if (survey or surveyed(messages)).answered:
         return messages
     open_calls: dict[str, str] = {}
     served = served_calls(messages)
@@ -292,28 +364,6 @@ def answered(
     return tuple(settled) if changed else messages
 
 
-def _all_answered(messages: tuple[Message, ...]) -> bool:
-    """Whether nothing is to be settled, which is the rule."""
-    open_calls: set[str] = set()
-    before = ""
-    for message in messages:
-        calling = message.role == "assistant"
-        if calling and open_calls and before != "assistant":
-            return False
-        before = message.role
-        for part in message.parts:
-            if type(part) is TextPart:
-                continue
-            if isinstance(part, ToolCallPart):
-                if calling:
-                    open_calls.add(part.call_id)
-            elif isinstance(part, ToolResultPart):
-                if part.call_id not in open_calls:
-                    return False
-                open_calls.remove(part.call_id)
-    return not open_calls or before == "assistant"
-
-
 def served_calls(messages: Iterable[Message]) -> set[str]:
     """Ids of the calls that a server ran, whatever their results came as."""
     return {
@@ -322,6 +372,33 @@ def served_calls(messages: Iterable[Message]) -> set[str]:
         for part in message.parts
         if isinstance(part, ServerToolCallPart) and part.call_id
     }
+
+
+def with_words(
+    part: ToolResultPart, path: str, dialect: str, losses: LossRecorder
+) -> ToolResultPart:
+    """A result as `dialect` can say it, where it could say nothing of it else.
+
+    What holds only parts of other dialects (references to tools) is told as their JSON:
+    a result that said something must not become an empty one.
+    """
+    foreign = [
+        inner
+        for inner in part.parts
+        if type(inner) is OpaquePart and inner.dialect != dialect
+    ]
+    if not foreign or len(foreign) < len(part.parts):
+        return part
+    if not losses.emulates("message.empty"):
+        return part
+    texts = []
+    for at, inner in enumerate(foreign):
+        text, reason = bytes(inner.raw).decode(), "nothing else is said: told as JSON"
+        if len(text) > _LONGEST_JSON:
+            text, reason = UNSHOWN, "nothing else is said, and it is long"
+        losses.emulate("opaque", f"{path}.parts[{at}]", reason)
+        texts.append(TextPart(text))
+    return replace(part, parts=tuple(texts))
 
 
 def drop_orphan(served: bool, path: str, losses: LossRecorder) -> None:

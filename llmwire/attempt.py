@@ -120,8 +120,16 @@ class Attempt:
         Raises:
             LocalProtocolError: There was no head yet.
         """
-        lane = self._after_head("receive_data")
-        return b"" if self._answer.closed else self._out(lane.receive(chunk))
+        answer = self._answer
+        lane = self._after_head("receive_data") if self._lane is None else self._lane
+        if answer.over and answer.closed:
+            return b""
+        data = lane.receive(chunk)
+        if type(lane) is SniffLane and lane.chosen is not None:
+            self._lane = lane.chosen
+        if answer.head is None or answer.over or answer.holding or self._pending:
+            return self._out(data)
+        return data
 
     def receive_eof(self) -> bytes:
         """The upstream's body ended: the rest for the client.

@@ -7,7 +7,6 @@ clock, no secret: credentials are read and written by the caller, through the di
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from functools import lru_cache
 from operator import attrgetter
@@ -19,6 +18,7 @@ from llmwire import profiles
 from llmwire._answer import Plan
 from llmwire._fold import unfold
 from llmwire._sides import reply_target
+from llmwire._splice import replace_model, rewrite_model
 from llmwire.attempt import Attempt
 from llmwire.context import Context
 from llmwire.dialects import (
@@ -46,8 +46,10 @@ from llmwire.translate import EncodedRequest, encode_request, for_client
 
 __all__ = ("Exchange",)
 
-_SEALED: Final = re.compile(rb"llmw1\.")
+_SEALED: Final = b"llmw1."
 """How sealed signatures begin: see `llmwire._seal`."""
+_LIMITS: Final = Limits()
+_NO_ROUTE: Final = Route(operation="other")
 _SHORT: Final = 512
 """Characters of a client's words that are worth being remembered."""
 _KINDS: dict[int, ErrorKind] = {
@@ -81,8 +83,8 @@ class Exchange:
         self.dialect = get(dialect)
         self._created = created
         self._seed = id
-        self._limits = limits or Limits()
-        self._route = Route(operation="other")
+        self._limits = limits or _LIMITS
+        self._route = _NO_ROUTE
         self._http: HTTPRequest | None = None
         self._request: Request | None = None
 
@@ -224,31 +226,30 @@ class Exchange:
         if asked is None:
             raise LocalProtocolError("there is no request to try an upstream with")
         upstream = get(target)
-        made = [each for each in (make(asked) for make in filters) if each is not None]
+        made = [each for make in filters if (each := make(asked)) is not None]
         try:
-            if self.operation == "count_tokens":
+            if self._route.operation == "count_tokens":
                 losses = LossRecorder(policy, on_loss)
                 return self._counting(upstream, asked, profile, model, tag, losses)
-            own = not made and self._is_own(asked, upstream, profile)
-            if own:
-                encoded = _head(asked, upstream, profile, model, tag)
-            else:
-                encoded = encode_request(
-                    asked,
-                    upstream,
-                    profile=profile,
-                    model=model,
-                    tag=tag,
-                    policy=policy,
-                    on_loss=on_loss,
-                )
+            own = None
+            if not made:
+                own = self._own(asked, upstream, profile, model, tag)
+            encoded = own or encode_request(
+                asked,
+                upstream,
+                profile=profile,
+                model=model,
+                tag=tag,
+                policy=policy,
+                on_loss=on_loss,
+            )
         except UnsupportedFeature as error:
             error.reply = self.reply(_as_refusal(error))
             raise
         context = for_client(encoded.context, self.dialect, asked)
         passed = None
         stages = (*context.filters(), *made)
-        if own:
+        if own is not None:
             passed = self._with_own_body(upstream, encoded, model)
         elif not (stages or encoded.losses):
             passed = self._passed_on(asked, upstream, encoded, model)
@@ -258,7 +259,7 @@ class Exchange:
             upstream=upstream,
             filters=stages,
             stream=bool(asked.stream),
-            framing=self.framing,
+            framing=self._route.framing,
             raw=passed is not None,
             observe=observe,
             checked=checked,
@@ -268,10 +269,16 @@ class Exchange:
         )
         return Attempt(plan, passed or encoded.http, encoded.losses)
 
-    def _is_own(
-        self, request: Request, upstream: Dialect, profile: str | Profile | None
-    ) -> bool:
-        """Whether encoding would say again what the client said, word for word.
+    def _own(
+        self,
+        request: Request,
+        upstream: Dialect,
+        profile: str | Profile | None,
+        model: str | None,
+        tag: str | None,
+    ) -> EncodedRequest | None:
+        """What goes with the client's own body, where encoding would say it again word
+        for word; None where it would not.
 
         It does where a dialect's own request goes to a server without facts of its
         own, unless the client carries state of ours, which only encoding opens.
@@ -282,13 +289,15 @@ class Exchange:
             or upstream.name != self.dialect.name
             or not upstream.verbatim
         ):
-            return False
+            return None
         facts = profiles.resolve(
-            upstream.name, profile or upstream.profile, request.model
+            upstream.name, profile or upstream.profile, model or request.model
         )
         if facts.name != profiles.resolve(upstream.name).name or facts.think_tags:
-            return False
-        return _SEALED.search(self._http.body) is None
+            return None
+        if self._http.body.rfind(_SEALED) >= 0:  # which is faster than to find it
+            return None
+        return _head(request, upstream, facts, profile, model, tag)
 
     def _passed_on(
         self,
@@ -313,7 +322,10 @@ class Exchange:
         assert self._http is not None
         body = self._http.body
         if model is not None:
-            body = upstream.rewrite_model(body, model)
+            if upstream.rewrite_model is rewrite_model and self._request is not None:
+                body = replace_model(body, self._request.model, model)
+            else:
+                body = upstream.rewrite_model(body, model)
         return replace(encoded.http, body=body)
 
     def _counting(
@@ -357,6 +369,7 @@ class Exchange:
 def _head(
     request: Request,
     upstream: Dialect,
+    facts: Profile,
     profile: str | Profile | None,
     model: str | None,
     tag: str | None,
@@ -364,16 +377,14 @@ def _head(
     """Path, headers and context of a request whose body is known."""
     asked = _CONTENTLESS(request)
     size = len(request.model or "") + len(request.version or "")
-    size += sum(map(len, request.betas))
+    if request.betas:
+        size += sum(map(len, request.betas))
     if (
         size <= _SHORT
         and not isinstance(profile, Profile)
         and get(upstream.name) is upstream
     ):
         known = _known_head(asked, upstream.name, profile, model, tag)
-        facts = profiles.resolve(
-            upstream.name, profile or upstream.profile, model or request.model
-        )
         if known.context.profile is facts:
             return known
     bare = Request(**dict(zip(_HEAD, asked, strict=True)))

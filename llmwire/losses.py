@@ -190,6 +190,9 @@ class LossRecorder:
         Raises:
             UnsupportedFeature: The policy, or a hard feature, forbids it.
         """
+        if self._response:
+            self._losses.setdefault((path, feature, "dropped"), reason)
+            return
         chosen = self._policy.get(feature)
         hard = chosen is None and FEATURES[feature].hard
         refused = chosen == "refuse" or hard or self._refusing

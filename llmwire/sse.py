@@ -179,6 +179,9 @@ class FrameDecoder:
                     self._refuse()
                 return []
             chunk = bytes(held)
+        elif self._is_one(chunk):
+            _, offset, event = self._shape
+            return [Frame(chunk[offset:-2], chunk, event)]
         frames = self._cut(chunk)
         if self._state is _DEAD and not frames:
             self._refuse()
@@ -230,6 +233,18 @@ class FrameDecoder:
         elif bom:
             self._state = _FRESH
         return frames
+
+    def _is_one(self, chunk: bytes) -> bool:
+        """Whether `chunk` is one block of the usual form, which most chunks are."""
+        prefix, offset, _ = self._shape
+        size = len(chunk)
+        return (
+            chunk.startswith(prefix)
+            and chunk.find(b"\n", offset) == size - 2
+            and chunk.endswith(b"\n")
+            and size <= self._limit
+            and _CR not in chunk
+        )
 
     def _cut(self, buffer: bytes) -> list[Frame]:
         """Return a frame for each block that ends in `buffer`, and hold the rest.

@@ -86,6 +86,8 @@ class StreamDecoder:
         except LimitExceeded as error:
             return self._exceeded(error)
         receive = self.reader.receive
+        if len(frames) == 1:
+            return receive(frames[0])
         events: list[Event] = []
         for frame in frames:
             events += receive(frame)

@@ -7,7 +7,7 @@ arguments. Streams are `llmwire.streams`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -124,7 +124,7 @@ def encode_request(
         include_usage=bool(request.include_usage),
         profile=facts,
         tag=tag,
-        names={sent: name for sent, name in encoded.names.items() if sent != name},
+        names=_changed(encoded.names) if encoded.names else {},
         custom=encoded.custom,
         json_tool=encoded.json_tool,
         stops=encoded.stops,
@@ -132,6 +132,10 @@ def encode_request(
         echo=_echo(request),
     )
     return EncodedRequest(http=encoded.http, losses=losses.losses, context=context)
+
+
+def _changed(names: Mapping[str, str]) -> dict[str, str]:
+    return {sent: name for sent, name in names.items() if sent != name}
 
 
 def _echo(request: Request) -> Extras | None:
@@ -177,6 +181,8 @@ def translate_request(
 def for_client(context: Context, client: Dialect, request: Request) -> Context:
     """`context` for a client whose dialect is at hand, registered or not."""
     echo = client.echo(request) if context.echo is None else context.echo
+    if echo is context.echo and context.source == client.name:
+        return context
     return replace(context, source=client.name, echo=echo)
 
 

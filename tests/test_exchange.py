@@ -25,7 +25,7 @@ from llmwire.http import HTTPRequest
 from llmwire.limits import Limits
 from llmwire.losses import FEATURES
 from llmwire.messages import APIError, Choice, Response, Signature, TextPart, TokenCount
-from llmwire.profiles import MODEL_RULES, Profile
+from llmwire.profiles import MODEL_RULES, ModelRule, Profile
 from llmwire.requests import Request
 from llmwire.translate import encode_request
 from tests.toys import OTHER, SILENT, TOY, frame
@@ -338,15 +338,66 @@ def test_long_words_of_clients_are_not_remembered() -> None:
         assert attempt.context.model == model
 
 
-def test_heads_are_not_remembered_longer_than_the_facts() -> None:
+@pytest.mark.parametrize("model", ["m", "claude-opus-4-7"])
+def test_heads_are_not_remembered_longer_than_the_facts(model: str) -> None:
     exchange = Exchange("anthropic")
     body = b'{"model":"m","max_tokens":1,"messages":[{"role":"user","content":"Hi"}]}'
     exchange.receive_request(HTTPRequest(method="POST", path="/v1/messages", body=body))
-    first = exchange.attempt("anthropic").context
+    first = exchange.attempt("anthropic", model=model).context
     profiles._resolved.cache_clear()
-    again = exchange.attempt("anthropic").context
+    again = exchange.attempt("anthropic", model=model).context
     assert again == first
-    assert again.profile is profiles.resolve("anthropic", None, "m")
+    assert again.profile is profiles.resolve("anthropic", None, model)
+
+
+def test_headers_of_the_client_go_with_its_own_body() -> None:
+    exchange = Exchange("anthropic")
+    body = b'{"model":"m","max_tokens":1,"messages":[{"role":"user","content":"Hi"}]}'
+    headers = (("anthropic-beta", "a,b"), ("anthropic-version", "2023-06-01"))
+    exchange.receive_request(
+        HTTPRequest(method="POST", path="/v1/messages", headers=headers, body=body)
+    )
+    http = exchange.attempt("anthropic", model="n").http
+    assert http.body == body.replace(b'"m"', b'"n"')
+    assert http.header("anthropic-beta") == "a,b"
+
+
+def test_facts_are_those_of_the_model_that_is_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    changes = {"think_tags": (("<t>", "</t>"),)}
+    rule = ModelRule(dialect="openai-chat", pattern="tagging", changes=changes)
+    monkeypatch.setattr(profiles, "MODEL_RULES", [*MODEL_RULES, rule])
+    profiles._resolved.cache_clear()
+    exchange = Exchange("openai-chat")
+    body = b'{"model":"m","messages":[{"role":"user","content":"Hi"}]}'
+    exchange.receive_request(
+        HTTPRequest(method="POST", path="/v1/chat/completions", body=body)
+    )
+    attempt = exchange.attempt("openai-chat", model="tagging")
+    monkeypatch.undo()
+    profiles._resolved.cache_clear()
+    attempt.receive_head(200, (("content-type", "application/json"),))
+    answer = b'{"choices":[{"message":{"role":"assistant","content":"<t>a</t>b"}}]}'
+    told = _json(attempt.receive_data(answer) + attempt.receive_eof())
+    message = told["choices"][0]["message"]
+    assert (message["content"], message["reasoning_content"]) == ("b", "a")
+
+
+@pytest.mark.parametrize(
+    ("profile", "own"), [("groq", True), ("minimax", False), ("openai", True)]
+)
+def test_servers_with_facts_of_their_own_are_written_for(
+    profile: str, own: bool
+) -> None:
+    exchange = Exchange("openai-chat")
+    body = b'{"messages":[{"role":"user","content":"Hi"}],"model":"m", "stream":true}'
+    exchange.receive_request(
+        HTTPRequest(method="POST", path="/v1/chat/completions", body=body)
+    )
+    attempt = exchange.attempt("openai-chat", profile=profile, model="n")
+    assert (attempt.http.body == body.replace(b'"m"', b'"n"')) is own
+    assert _json(attempt.http.body) == {**_json(body), "model": "n"}
 
 
 MINTED = "tc_" + "a" * 24

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
 
 import pytest
@@ -18,6 +20,13 @@ def test_digests(pieces: list[str | int]) -> None:
     found = digest(*pieces)
     assert re.fullmatch(r"[a-z2-7]{24}", found)
     assert found == digest(*pieces)
+
+
+@given(st.lists(WORDS | st.integers(), max_size=4))
+def test_digests_are_lower_case_base32_of_sha256(pieces: list[str | int]) -> None:
+    text = "\x1f".join(map(str, pieces))
+    sha = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+    assert digest(*pieces) == base64.b32encode(sha[:15]).decode().lower()
 
 
 @given(st.lists(WORDS, unique=True, min_size=2, max_size=2))

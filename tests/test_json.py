@@ -30,7 +30,6 @@ from llmwire._json import (
     decoder,
     encode,
     escaped,
-    holds_list,
     is_json,
     is_json_object,
     level,
@@ -225,22 +224,6 @@ def test_what_was_learned_can_be_forgotten(docs: list[bytes]) -> None:
         assert all(wire.extras == strangers(wire) for wire in _walk(plain))
 
 
-@pytest.mark.parametrize(
-    ("body", "there"),
-    [
-        (b'{"x":1,"a":[1,{}]}', True),
-        (b'{"a":[]}', True),
-        (b'{"a":5}', False),
-        (b'{"b":[]}', False),
-        (b"[]", False),
-        (b'{"a":[', False),
-        (b'{"a":[' + b"[" * 5000 + b"]" * 5000 + b"]}", False),
-    ],
-)
-def test_a_list_by_its_name(body: bytes, there: bool) -> None:
-    assert holds_list(body, "a") is there
-
-
 @given(_strange_docs())
 def test_tolerance_only_adds(data: bytes) -> None:
     found = _outcome(Schema(Doc).decode, data)
@@ -256,6 +239,17 @@ def _error(data: str, *, tolerant: bool = False) -> str:
     with pytest.raises(RemoteProtocolError) as caught:
         _doc(data, tolerant=tolerant)
     return str(caught.value)
+
+
+def test_members_with_strangers_within_are_told() -> None:
+    doc = Schema(Doc).decode(
+        b'{"id":"i","x_a":1,"items":[{},{"x_b":2},{"leaf":{"x_c":3}}],"inner":{}}'
+    )
+    assert list(doc.loose) == ["items"]
+    assert doc.inner is not None
+    assert not doc.inner.loose
+    assert [list(item.loose) for item in doc.items] == [[], [], ["leaf"]]
+    assert not Schema(Doc).decode(b'{"id":"i","x_a":1}').loose
 
 
 def test_strangers_are_kept_where_they_stood() -> None:

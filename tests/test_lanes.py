@@ -19,8 +19,10 @@ from llmwire._lanes import (
     StreamLane,
     body_lane,
     error_lane,
+    holds_list,
 )
 from llmwire.context import Context
+from llmwire.dialects import get
 from llmwire.events import Event, TextDelta
 from llmwire.limits import Limits
 from llmwire.messages import Usage
@@ -121,8 +123,9 @@ def test_a_body_passed_through_is_the_same() -> None:
     assert answer.tally.stop == "end"
 
 
-def test_an_error_inside_a_body_is_one() -> None:
-    answer = Answer(_plan())
+@pytest.mark.parametrize("counting", [True, False])
+def test_an_error_inside_a_body_is_one(counting: bool) -> None:
+    answer = Answer(_plan(counting=counting))
     assert _fed(body_lane(answer), b'{"error": "no"}') == b""
     assert answer.failed
 
@@ -140,6 +143,70 @@ def test_garbage_is_the_upstreams_fault(counting: bool) -> None:
 def test_a_count_is_written_for_the_client() -> None:
     answer = Answer(_plan(counting=True, stream=False))
     assert json.loads(_fed(body_lane(answer), b'{"count": 5}')) == {"count": 5}
+
+
+@pytest.mark.parametrize(
+    ("body", "there"),
+    [
+        (b'{"x":1,"a":[1,{}]}', True),
+        (b'{"a":[]}', True),
+        (b'{"a":5}', False),
+        (b'{"b":[]}', False),
+        (b"[]", False),
+        (b'{"a":[', False),
+        (b'{"a":[' + b"[" * 5000 + b"]" * 5000 + b"]}", False),
+    ],
+)
+def test_a_list_by_its_name(body: bytes, there: bool) -> None:
+    assert holds_list(body, "a") is there
+    assert holds_list(body, "a", alone=True) is (there and b"[]" not in body)
+
+
+_ERRORS = (
+    b'{"error": {"message": "no"}}',
+    b'{"error": "no", "type": "error", "message": "no"}',
+    b'{"%s": [], "error": {"message": "no"}}',
+    b'{"%s": [{}], "error": {"message": "no"}}',
+    b'{"error": null, "%s": [{}], "error": {"message": "no"}}',
+    b'{"error": {"message": "no"}, "%s": [{}], "error": null}',
+    b'[{"%s": [{}], "error": {"message": "no"}}]',
+    b'{"%s": [{}], "error": "\\ud800"}',
+)
+_ANSWERS = (
+    b"",
+    b"{}",
+    b"[]",
+    b'"error"',
+    b'{"%s": null, "error": null}',
+    b'{"%s": []}',
+    b'{"%s": [{}]}',
+    b'{"%s": [{}], "error": null, "stop_reason": null}',
+    b'{"%s": [{}], "base_resp": {"status_code": 5}}',
+    b'{"base_resp": {"status_code": 5, "status_msg": "no"}, "%s": []}',
+    b'{"%s": [{}], "detail": "no"}',
+    b'{"%s": [{}], "new": NaN}',
+    b'{"%s": [{}], "new": "\xff"}',
+    b'\xef\xbb\xbf{"%s": [{}], "error": null}',
+    b'{"%s": [' + b"[" * 9000 + b"]" * 9000 + b"]}",
+)
+
+
+@pytest.mark.parametrize("name", ["openai-chat", "anthropic", "gemini"])
+@pytest.mark.parametrize("raw", [True, False])
+def test_what_is_told_quickly_is_what_is_found(name: str, raw: bool) -> None:
+    """Neither items in the list of an answer nor one reading hides an error."""
+    dialect = get(name)
+    slow = replace(dialect, told_by_items=False, decode_reply=None)
+    for form in (*_ERRORS, *_ANSWERS):
+        body = form.replace(b"%s", (dialect.answer_list or "").encode())
+        outcomes = []
+        for upstream in (dialect, slow):
+            answer = Answer(_plan(upstream=upstream, raw=raw, stream=False))
+            out = _fed(body_lane(answer), body)
+            answer.read_passed()
+            tally = (answer.tally.usage, answer.tally.stop, answer.tally.error)
+            outcomes.append((out, answer.head, answer.error_body, tally))
+        assert outcomes[0] == outcomes[1], body
 
 
 def _shout(event: Event) -> tuple[Event, ...]:
@@ -333,6 +400,7 @@ def test_an_attempt_that_is_held_is_read_until_it_shows_something() -> None:
         ((), b"".join(STREAM)),
         (JSON, b"\r\n" + b"".join(STREAM)),
         ((), b": comment\n\n" + b"".join(STREAM)),
+        ((("server", "x"), *SSE, *JSON), b"".join(STREAM)),
         (JSON, BODY),
         ((), b" \n" + BODY),
         ((), b"\xef\xbb\xbf" + BODY),

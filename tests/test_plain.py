@@ -15,20 +15,26 @@ from msgspec.structs import replace
 import llmwire
 from llmwire._ids import mint_call
 from llmwire._plain import are_legal, plain_messages, plain_object
-from llmwire._turns import legal_call_id
-from llmwire.dialects.anthropic import _adapt_parts
-from llmwire.dialects.openai_chat import _templates
+from llmwire._turns import Survey, legal_call_id, surveyed
+from llmwire.dialects.anthropic import _adapt_parts, _adapt_tools, _adapt_turns
+from llmwire.dialects.anthropic._plain_turns import write_orderly
+from llmwire.dialects.openai_chat import _pieces_write, _request_write, _templates
 from llmwire.dialects.openai_chat._messages_write import MessageWriter
+from llmwire.dialects.openai_chat._usual_write import UsualWriter
 from llmwire.errors import UnsupportedFeature
-from llmwire.losses import LossRecorder
+from llmwire.losses import FEATURES, LossRecorder
 from llmwire.messages import (
+    Base64,
     CacheMark,
+    MediaPart,
     Message,
     Part,
+    ReasoningPart,
     RefusalPart,
     Role,
     Signature,
     TextPart,
+    TokenLogprob,
     ToolCallPart,
     ToolResultPart,
 )
@@ -36,10 +42,10 @@ from llmwire.profiles import PROFILES
 from llmwire.requests import Request, Tool
 
 WRITERS = {
-    "anthropic": "llmwire.dialects.anthropic._adapt_turns",
     "gemini": "llmwire.dialects.gemini._plain_contents",
     "openai-responses": "llmwire.dialects.openai_responses._plain_items",
 }
+TARGETS = ("anthropic", *WRITERS)
 LEADING: tuple[tuple[Role, ...], ...] = (
     (),
     ("system",),
@@ -53,6 +59,17 @@ _NAMES = st.sampled_from(["f", "g", "a.b", "x y", ""])
 _ARGUMENTS = st.sampled_from(
     ["{}", '{"a": 1}', "", " ", "null", "[]", '{"a"', ' {"a":1}', '{"a":NaN}', "{}}"]
 )
+_IMAGE = MediaPart(kind="image", mime="image/png", source=Base64("iVBORw0KGgo="))
+_SIGNATURE = Signature(origin="anthropic", value="s")
+_THOUGHTS: list[Part] = [
+    ReasoningPart(text="Hm"),
+    ReasoningPart(text="Hm", signature=_SIGNATURE),
+    ReasoningPart(summary=("a", "b"), signature=_SIGNATURE),
+    ReasoningPart(signature=_SIGNATURE, redacted=True),
+    ReasoningPart(text="Hm", extras={"@field": Raw(b'"content"')}),
+    ReasoningPart(text="Hm", cache=CacheMark()),
+    ReasoningPart(text="Hm", logprobs=(TokenLogprob("Hm", -1.0),)),
+]
 _ODD: list[dict[str, Any]] = [
     {"id": "x"},
     {"signature": Signature(origin="gemini", value="s")},
@@ -64,6 +81,13 @@ _ODD: list[dict[str, Any]] = [
 ]
 
 
+BODY = (
+    b'{"messages":[{"role":"system","content":"s"},{"role":"user","content":"a"},'
+    b'{"role":"assistant","content":"b","tool_calls":[{"id":"c1","type":"function",'
+    b'"function":{"name":"f","arguments":"{}"}}]},'
+    b'{"role":"tool","tool_call_id":"c1","content":"r"},'
+    b'{"role":"user","content":"c"}]}'
+)
 CALL = ToolCallPart(call_id="c", name="f", arguments="{}")
 RESULT = ToolResultPart(call_id="c", parts=(TextPart("r"),))
 ASKED = Message(role="user", parts=(TextPart("a"),))
@@ -122,6 +146,8 @@ def conversations(draw: st.DrawFn) -> tuple[Message, ...]:
             message(
                 "user", [text() for _ in range(draw(_mostly(1, st.integers(0, 2))))]
             )
+        if draw(_mostly(False, st.just(True), 9)):
+            message("user", draw(st.permutations([text(), _IMAGE])))
         calls: list[Part] = []
         results: list[Part] = []
         for _ in range(draw(st.integers(0, 2))):
@@ -142,7 +168,10 @@ def conversations(draw: st.DrawFn) -> tuple[Message, ...]:
                     )
                 )
             )
-            inner = tuple(text() for _ in range(draw(_mostly(1, st.integers(0, 2)))))
+            inner: tuple[Part, ...] = tuple(
+                text() for _ in range(draw(_mostly(1, st.integers(0, 2))))
+            )
+            inner += draw(_mostly((), st.just((_IMAGE,))))
             name = draw(_mostly(None, _NAMES))
             failed = draw(_mostly(False, st.just(True)))
             results.append(
@@ -157,7 +186,8 @@ def conversations(draw: st.DrawFn) -> tuple[Message, ...]:
                 )
             )
         said = [text() for _ in range(draw(_mostly(1, st.integers(0, 2))))]
-        spoken = said + calls
+        thoughts = st.lists(st.sampled_from(_THOUGHTS), max_size=2)
+        spoken = draw(_mostly([], thoughts, 4)) + said + calls
         message("assistant", draw(_mostly(spoken, st.permutations(spoken))))
         results = draw(_mostly(results, st.permutations(results)))
         results = results[draw(_mostly(0, st.just(1))) :]
@@ -180,7 +210,7 @@ def _encoded(request: Request, target: str, **options: Any) -> Any:
     return encoded.http, encoded.losses, encoded.context
 
 
-@pytest.mark.parametrize("target", WRITERS)
+@pytest.mark.parametrize("target", TARGETS)
 @given(
     messages=conversations(),
     dialect=st.sampled_from(DIALECTS),
@@ -205,12 +235,29 @@ def test_plain_or_not_the_same_is_written(
     _check_both_ways(request, target, **options)
 
 
+def _take_the_long_way(patch: pytest.MonkeyPatch) -> None:
+    for writer in WRITERS.values():
+        module = importlib.import_module(writer)
+        patch.setattr(module, "plain_messages", lambda *_: None)
+    patch.setattr(_adapt_turns, "write_orderly", lambda *_: None)
+    patch.setattr(_adapt_turns, "is_bare", lambda _: False)
+    patch.setattr(_adapt_parts, "is_bare", lambda _: False)
+    patch.setattr(_adapt_tools, "_is_usual", lambda _: False)
+    patch.setattr(UsualWriter, "write", lambda _, __, at, ___: at)
+    patch.setattr(_pieces_write, "is_bare_call", lambda _: False)
+    patch.setattr(_templates, "_are_in_order", lambda _: False)
+    patch.setattr(_request_write, "is_bare_tool", lambda _: False)
+    patch.setattr(_request_write, "surveyed", _surveyed_as_odd)
+
+
+def _surveyed_as_odd(messages: tuple[Message, ...]) -> Survey:
+    return replace(surveyed(messages), answered=False, adjoining=False)
+
+
 def _check_both_ways(request: Request, target: str, **options: Any) -> None:
     fast = _encoded(request, target, **options)
     with pytest.MonkeyPatch.context() as patch:
-        writer = importlib.import_module(WRITERS[target])
-        patch.setattr(writer, "plain_messages", lambda *_: None)
-        patch.setattr(_adapt_parts, "is_bare", lambda _: False)
+        _take_the_long_way(patch)
         slow = _encoded(request, target, **options)
     assert fast == slow
 
@@ -224,14 +271,17 @@ def _check_both_ways(request: Request, target: str, **options: Any) -> None:
 def test_simple_messages_are_written_as_all_others(
     messages: tuple[Message, ...], dialect: str | None, profile: str | None, policy: Any
 ) -> None:
-    request = Request(messages=messages, dialect=dialect)
+    tools = tuple(
+        Tool(name=name, description=name or None, schema=schema, strict=strict)
+        for name, schema, strict in (
+            ("f", None, None),
+            ("a.b", Raw(b'{"type":"object"}'), None),
+            ("g", Raw(b"{}"), True),
+        )
+    )
+    request = Request(messages=messages, dialect=dialect, tools=tools)
     options = {"profile": profile, "model": "m", "policy": policy}
-    fast = _encoded(request, "openai-chat", **options)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(MessageWriter, "_simple", lambda *_: None)
-        patch.setattr(_templates, "_are_in_order", lambda _: False)
-        slow = _encoded(request, "openai-chat", **options)
-    assert fast == slow
+    _check_both_ways(request, "openai-chat", **options)
 
 
 _ASKS = [
@@ -280,6 +330,19 @@ def test_instructions_at_the_top_are_simple(monkeypatch: pytest.MonkeyPatch) -> 
     ]
 
 
+def test_neighbouring_results_are_simple(monkeypatch: pytest.MonkeyPatch) -> None:
+    more = replace(CALL, call_id="d")
+    results = (_user(RESULT), _user(replace(RESULT, call_id="d")))
+    request = Request(messages=(ASKED, _assistant(CALL, more), *results))
+    monkeypatch.setattr(MessageWriter, "_message", None)
+    encoded = llmwire.encode_request(request, "openai-chat")
+    told = json.loads(encoded.http.body)["messages"]
+    assert [each.get("tool_call_id") for each in told[2:]] == ["c", "d"]
+    assert [(loss.path, loss.feature) for loss in encoded.losses] == [
+        ("messages", "message.boundary")
+    ]
+
+
 def test_late_instructions_are_not_simple() -> None:
     late = Message(role="system", parts=(TextPart("s"),))
     request = Request(messages=(ASKED, late))
@@ -304,7 +367,7 @@ def test_notes_of_another_dialect_are_simple(monkeypatch: pytest.MonkeyPatch) ->
     ]
 
 
-@pytest.mark.parametrize("target", WRITERS)
+@pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("rule", ["any", "safe", "omitted", "alphanumeric9"])
 @pytest.mark.parametrize("ids", [("c1", "c2"), (mint_call("", 0), "c"), ("a.b", "c")])
 def test_ids_and_results_in_two_messages(
@@ -318,6 +381,59 @@ def test_ids_and_results_in_two_messages(
     _check_both_ways(request, target, profile=profile)
 
 
+MORE = replace(CALL, call_id="d")
+TOLD = replace(RESULT, call_id="d")
+TWICE = _assistant(TextPart("b"), CALL, MORE)
+
+
+@pytest.mark.parametrize("target", [*TARGETS, "openai-chat"])
+@pytest.mark.parametrize("dialect", [None, "openai-chat", "anthropic"])
+@pytest.mark.parametrize(
+    "profile",
+    [
+        None,
+        "deepseek",
+        replace(PROFILES["compatible"], string_content=True),
+        replace(PROFILES["anthropic"], cache_marks=False),
+    ],
+)
+@pytest.mark.parametrize(
+    "messages",
+    [
+        *[(ASKED, _assistant(replace(CALL, **odd)), _user(RESULT)) for odd in _ODD],
+        *[(ASKED, CALLED, _user(replace(RESULT, **odd))) for odd in _ODD],
+        *[(ASKED, _assistant(one, TextPart("b")), ASKED) for one in _THOUGHTS],
+        (ASKED, _assistant(replace(CALL, name="a.b")), _user(RESULT)),
+        (ASKED, _assistant(replace(CALL, kind="custom")), _user(RESULT)),
+        (ASKED, CALLED, _user(replace(RESULT, kind="custom"))),
+        (ASKED, _assistant(replace(CALL, arguments=" ")), _user(RESULT)),
+        (_user(TextPart("a"), TextPart("b")), _assistant(TextPart("c")), ASKED),
+        (ASKED, CALLED, _assistant(TextPart("c")), _user(RESULT)),
+        (ASKED, TWICE, _user(RESULT), _user(TextPart("c"), TOLD)),
+        (ASKED, TWICE, _user(RESULT), _user(TextPart("c")), _user(TOLD)),
+        (ASKED, TWICE, _user(TOLD, RESULT)),
+        (ASKED, TWICE, _user(RESULT, _IMAGE), _user(TOLD)),
+        (ASKED, CALLED, _user(RESULT, _IMAGE), CALLED, _user(RESULT)),
+    ],
+)
+def test_each_odd_thing_is_written_as_ever(
+    target: str, dialect: str | None, profile: Any, messages: tuple[Message, ...]
+) -> None:
+    request = Request(messages=messages, dialect=dialect, max_tokens=9)
+    policy = dict.fromkeys(FEATURES, "drop")
+    _check_both_ways(request, target, profile=profile, policy=policy)
+
+
+def test_marks_of_tools_are_told_where_they_were_given() -> None:
+    marked = [Tool(name=name, cache=CacheMark()) for name in "abcde"]
+    gone = Tool(kind="server", name="s", raw=Raw(b"{}"))
+    request = Request(messages=(ASKED,), tools=(gone, *marked), max_tokens=9)
+    policy: Any = {"tool.server": "drop"}
+    encoded = llmwire.encode_request(request, "anthropic", policy=policy)
+    told = [loss.path for loss in encoded.losses if loss.feature == "cache.mark"]
+    assert told == ["tools[1].cache"]
+
+
 @pytest.mark.parametrize("target", WRITERS)
 def test_the_short_way_is_taken(target: str, monkeypatch: pytest.MonkeyPatch) -> None:
     writer = importlib.import_module(WRITERS[target])
@@ -328,15 +444,152 @@ def test_the_short_way_is_taken(target: str, monkeypatch: pytest.MonkeyPatch) ->
         return found[-1]
 
     monkeypatch.setattr(writer, "plain_messages", spy)
-    body = (
-        b'{"messages":[{"role":"system","content":"s"},{"role":"user","content":"a"},'
-        b'{"role":"assistant","content":"b","tool_calls":[{"id":"c1","type":"function",'
-        b'"function":{"name":"f","arguments":"{}"}}]},'
-        b'{"role":"tool","tool_call_id":"c1","content":"r"},'
-        b'{"role":"user","content":"c"}]}'
-    )
-    llmwire.translate_request(body, "openai-chat", target)
+    llmwire.translate_request(BODY, "openai-chat", target)
     assert [[one.at for one in plain] for plain in found] == [[1, 2, 3, 4]]
+
+
+def test_an_orderly_conversation_is_written_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(_adapt_turns, "_turns", None)
+    encoded = llmwire.translate_request(BODY, "openai-chat", "anthropic")
+    told = json.loads(encoded.http.body)
+    assert told["system"] == [{"type": "text", "text": "s"}]
+    assert [turn["role"] for turn in told["messages"]] == ["user", "assistant", "user"]
+    assert [block["type"] for block in told["messages"][2]["content"]] == [
+        "tool_result",
+        "text",
+    ]
+    paths = [loss.path for loss in encoded.losses]
+    assert paths[-2:] == ["messages[0].top", "messages[4]"]
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        (_user(TextPart("a"), _IMAGE), _assistant(TextPart("b")), ASKED),
+        (
+            ASKED,
+            _assistant(ReasoningPart(text="x"), TextPart("b"), CALL),
+            _user(RESULT),
+        ),
+        (ASKED, CALLED, _user(replace(RESULT, error=True), TextPart(""))),
+        (ASKED, CALLED, _user(replace(RESULT, parts=(_IMAGE,)))),
+        (ASKED, _assistant(replace(CALL, arguments="[]")), _user(RESULT)),
+        (replace(ASKED, extras={"a": Raw(b"1")}),),
+        (ASKED, replace(CALLED, id="m"), _user(RESULT)),
+        (ASKED, _assistant(CALL, replace(MORE, arguments="[]")), _user(RESULT, TOLD)),
+        (ASKED, TWICE, _user(RESULT), _user(TOLD)),
+    ],
+)
+def test_odd_parts_leave_a_conversation_orderly(
+    messages: tuple[Message, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = Request(messages=messages, max_tokens=9)
+    options = {"policy": {"call.arguments": "drop"}}
+    _check_both_ways(request, "anthropic", **options)
+    monkeypatch.setattr(_adapt_turns, "_turns", None)
+    assert isinstance(_encoded(request, "anthropic", **options), tuple)
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        (),
+        (_user(),),
+        (_user(_IMAGE),),
+        (_user(RESULT),),
+        (_user(TextPart("a", cache=CacheMark())),),
+        (_user(TextPart("a"), TextPart("b", cache=CacheMark())),),
+        (_user(TextPart(" ")),),
+        (replace(ASKED, top=True),),
+        (ASKED, replace(ASKED, role="system")),
+        (ASKED, _user(TextPart("b"), _IMAGE)),
+        (_user(TextPart("b"), _IMAGE), ASKED),
+        (_user(TextPart("a"), CALL),),
+        (_assistant(TextPart("a")), ASKED),
+        (ASKED, _assistant(), ASKED),
+        (ASKED, _assistant(TextPart("")), ASKED),
+        (ASKED, _assistant(TextPart("b"), RESULT), ASKED),
+        (ASKED, _assistant(RESULT, TextPart("b")), ASKED),
+        (ASKED, _assistant(TextPart("b"), _IMAGE)),
+        (ASKED, CALLED),
+        (ASKED, CALLED, ASKED),
+        (ASKED, CALLED, _user(TextPart("c"), _IMAGE)),
+        (ASKED, CALLED, _user(TextPart("c"), RESULT)),
+        (ASKED, CALLED, _user(RESULT, RESULT)),
+        (ASKED, CALLED, _user(replace(RESULT, call_id="d"))),
+        (ASKED, CALLED, _user(RESULT), CALLED, _user(RESULT)),
+        (ASKED, CALLED, _user(RESULT), replace(CALLED, role="developer")),
+        (ASKED, _assistant(replace(CALL, call_id="a.b")), _user(RESULT)),
+        (
+            ASKED,
+            CALLED,
+            _user(replace(RESULT, parts=(TextPart("r", cache=CacheMark()),))),
+        ),
+    ],
+)
+def test_what_is_not_orderly(
+    messages: tuple[Message, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = Request(messages=messages, max_tokens=9)
+    _check_both_ways(request, "anthropic", policy=dict.fromkeys(FEATURES, "drop"))
+    found: list[Any] = []
+
+    def spy(*given: Any) -> Any:
+        found.append(write_orderly(*given))
+        return found[-1]
+
+    monkeypatch.setattr(_adapt_turns, "write_orderly", spy)
+    _encoded(request, "anthropic", policy=dict.fromkeys(FEATURES, "drop"))
+    assert found == [None]
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        (_user(TextPart("a"), TextPart("")), CALLED, _user(RESULT)),
+        (ASKED, _assistant(*_THOUGHTS[:4], CALL), _user(RESULT)),
+        (ASKED, _assistant(_THOUGHTS[0], TextPart("b"))),
+    ],
+)
+def test_texts_and_thoughts_are_simple(
+    messages: tuple[Message, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(MessageWriter, "_message", None)
+    profile = replace(PROFILES["openai"], replay_reasoning="never")
+    encoded = _encoded(Request(messages=messages), "openai-chat", profile=profile)
+    assert isinstance(encoded, tuple)
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        (_user(TextPart("a"), _IMAGE),),
+        (_user(TextPart("a"), TextPart("b", phase="p")),),
+        (replace(_user(TextPart("a"), TextPart("b")), top=True),),
+        (replace(_user(TextPart("a"), TextPart("b")), role="system"),),
+        (ASKED, _assistant(_THOUGHTS[0])),
+        (ASKED, _assistant(_THOUGHTS[5], TextPart("a"))),
+        (ASKED, _assistant(_THOUGHTS[6], TextPart("a"))),
+        (ASKED, _assistant(_THOUGHTS[0], TextPart(""))),
+        (ASKED, _assistant(_THOUGHTS[0], TextPart("b", phase="p"))),
+        (ASKED, _assistant(TextPart("b"), _THOUGHTS[0])),
+    ],
+)
+@pytest.mark.parametrize("strings", [True, False])
+def test_texts_and_thoughts_that_are_not_simple(
+    messages: tuple[Message, ...], strings: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    profile = replace(PROFILES["compatible"], string_content=strings)
+    request = Request(messages=messages)
+    fast = _encoded(request, "openai-chat", profile=profile)
+    monkeypatch.setattr(UsualWriter, "write", lambda _, __, at, ___: at)
+    assert _encoded(request, "openai-chat", profile=profile) == fast
+    monkeypatch.undo()
+    monkeypatch.setattr(MessageWriter, "_message", None)
+    with pytest.raises(TypeError):
+        _encoded(request, "openai-chat", profile=profile)
 
 
 def test_a_plain_conversation() -> None:

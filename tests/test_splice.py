@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmwire import RemoteProtocolError
-from llmwire._splice import rewrite_model
+from llmwire import RemoteProtocolError, _splice
+from llmwire._json import fitting
+from llmwire._splice import replace_model, rewrite_model
 from llmwire.dialects import get
 
 _NAMES = st.sampled_from(["model", "x", "mod\u00e9l", 'a"model":', "{"])
@@ -51,8 +52,34 @@ def test_the_model_is_spliced_in(body: bytes, written: bytes) -> None:
 
 
 def test_beyond_many_places_that_look_like_the_model() -> None:
-    body = b'{"t":[' + b",".join([b'{"model":"a"}'] * 9) + b'],"model":"a"}'
-    assert rewrite_model(body, "n") == body[:-4] + b'"n"}'
+    looks = b",".join([b'{"model":"a"}'] * 9)
+    for start in (b'{"t":[%s],' % looks, b'{"x":{"model":"a"},"t":[%s],' % looks):
+        for end in (b"}", b',"t":[%s]}' % looks):
+            body, written = start + b'"model":"a"' + end, start + b'"model":"n"' + end
+            assert rewrite_model(body, "n") == written
+            assert replace_model(body, "a", "n") == written
+
+
+@pytest.mark.parametrize("known", ["n", "a", None, "other"])
+def test_a_model_that_is_known_is_not_looked_for(known: str | None) -> None:
+    body = b'{"messages":[{"role":"model"}],"model":"a"}'
+    written = body if known == "n" else body.replace(b'"a"', b'"n"')
+    assert replace_model(body, known, "n") == written
+
+
+def test_the_model_is_read_once_or_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[bytes] = []
+
+    def counted(kind: Any, data: bytes) -> Any:
+        tried.append(data)
+        return fitting(kind, data)
+
+    monkeypatch.setattr(_splice, "fitting", counted)
+    messages = b'"messages":[{"role":"user","content":"\\"model\\":\\"a\\""}]'
+    for body in (b'{"model":"a",%s}' % messages, b'{%s,"model":"a"}' % messages):
+        for written in (rewrite_model(body, "n"), replace_model(body, "a", "n")):
+            assert written == body.replace(b'"model":"a"', b'"model":"n"')
+    assert len(tried) == 2 * (2 + 1)
 
 
 @pytest.mark.parametrize("body", [b"[]", b"", b"5", b'{"model":', b'"model"'])

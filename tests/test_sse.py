@@ -49,7 +49,8 @@ def test_any_division_gives_the_frames_of_the_plain_reader(
     stream: bytes, cuts: list[int]
 ) -> None:
     expected, last_event_id, retry = read(stream)
-    for chunks in ([stream], divide(stream, cuts), singles(stream)):
+    blocks = [frame.raw for frame in expected]
+    for chunks in ([stream], divide(stream, cuts), singles(stream), blocks):
         decoder = FrameDecoder()
         assert feed(decoder, chunks) == expected
         assert decoder.last_event_id == last_event_id
@@ -403,6 +404,14 @@ def test_frames_before_the_limit_are_returned_first() -> None:
         with pytest.raises(LimitExceeded, match="more than 10 bytes"):
             decoder.receive_eof()
     assert decoder.last_event_id == ""
+
+
+def test_the_limit_holds_for_blocks_that_come_alone() -> None:
+    decoder = FrameDecoder(limit=10)
+    assert len(decoder.receive_data(b"data: {}\n\n")) == 1
+    assert len(decoder.receive_data(b"data: {}\n\n")) == 1
+    with pytest.raises(LimitExceeded):
+        decoder.receive_data(b"data: {1}\n\n")
 
 
 def test_a_bom_is_not_counted_and_not_lost() -> None:

@@ -15,6 +15,7 @@ from llmwire import _turns
 from llmwire._ids import is_minted_call, mint_call
 from llmwire._turns import (
     PLACEMENT,
+    UNSHOWN,
     Placed,
     answered,
     call_names,
@@ -28,12 +29,14 @@ from llmwire._turns import (
     settled_signatures,
     turns,
     with_legal_call_ids,
+    with_words,
     without_placement,
 )
 from llmwire.errors import UnsupportedFeature
 from llmwire.losses import LossRecorder, Policy
 from llmwire.messages import (
     Message,
+    OpaquePart,
     Part,
     ReasoningPart,
     Role,
@@ -413,3 +416,41 @@ def test_texts_are_joined_by_a_blank_line() -> None:
     assert reasoning_text(ReasoningPart()) == ""
     parts = (TextPart("a"), TextPart(""), call("x"), TextPart("b"))
     assert plain_text(parts) == "a\n\nb"
+
+
+# Results that only another dialect can say
+
+
+def _foreign(raw: bytes = b'{"a": 1}') -> OpaquePart:
+    return OpaquePart(dialect="anthropic", kind="x", raw=Raw(raw))
+
+
+def _worded(*parts: Part, **options: str) -> tuple[ToolResultPart, LossRecorder]:
+    losses = LossRecorder({"message.empty": "drop"} if options.get("drop") else None)
+    given = ToolResultPart(call_id="c", parts=parts)
+    return with_words(given, "p", options.get("to", "gemini"), losses), losses
+
+
+def test_a_result_of_foreign_parts_alone_is_their_json() -> None:
+    long = _foreign(b'"%b"' % (b"x" * 2000))
+    found, losses = _worded(_foreign(), long)
+    assert found.parts == (TextPart('{"a": 1}'), TextPart(UNSHOWN))
+    assert [(e.path, e.feature, e.action) for e in losses.losses] == [
+        ("p.parts[0]", "opaque", "emulated"),
+        ("p.parts[1]", "opaque", "emulated"),
+    ]
+    assert losses.losses[0].reason != losses.losses[1].reason
+
+
+@pytest.mark.parametrize("parts", [(), (TextPart("a"),), (_foreign(), TextPart("a"))])
+def test_a_result_that_says_something_stays(parts: tuple[Part, ...]) -> None:
+    found, losses = _worded(*parts)
+    assert found.parts == parts
+    assert losses.losses == ()
+
+
+def test_a_result_stays_where_it_can_be_said_or_may_be_empty() -> None:
+    for options in ({"to": "anthropic"}, {"drop": "yes"}):
+        found, losses = _worded(_foreign(), **options)
+        assert found.parts == (_foreign(),)
+        assert losses.losses == ()

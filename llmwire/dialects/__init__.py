@@ -206,6 +206,9 @@ class Dialect(Struct, frozen=True, kw_only=True):
 
     decode_response: Callable[[bytes, ResponseSource], Response]
     """A whole body that holds no error (`find_error`)."""
+    decode_reply: Callable[[bytes, ResponseSource], Response | APIError] | None = None
+    """The error that `find_error` finds in a body, else what `decode_response` gives.
+    None: nothing is quicker than asking the two."""
     encode_response: Callable[[Response, ReplyTarget], bytes]
 
     frame_decoder: Callable[[str, Limits], FrameSource | None] | None = None
@@ -222,6 +225,9 @@ class Dialect(Struct, frozen=True, kw_only=True):
     answer_list: str | None = None
     """The member of a whole answer that no answer is without: a list. Bodies that have
     it are passed through without being decoded; None: all are decoded."""
+    told_by_items: bool = False
+    """Items in that list, and an `error` that is null or absent, tell that a body is no
+    error (`find_error`)."""
     stream_error: Callable[[APIError, ReplyTarget], bytes]
     """A stream's own error frame, for streams passed through."""
     failing_stops: frozenset[StopReason] = frozenset()

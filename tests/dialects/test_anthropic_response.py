@@ -523,3 +523,12 @@ def test_own_answers_are_written_and_read(response: Response) -> None:
     body = DIALECT.encode_response(response, target())
     again = DIALECT.encode_response(decoded(body), target())
     assert json.loads(again) == json.loads(body)
+
+
+def test_a_block_without_a_neutral_form_is_whole_however_often_it_comes() -> None:
+    block = b'{"type":"redacted_thinking","odd_id":"a","odd_input":{"b":1}}'
+    body = b'{"type":"message","role":"assistant","content":[%b]}' % block
+    for _ in range(3):  # Its strangers are known from the second time on.
+        (part,) = DIALECT.decode_response(body, SOURCE).choices[0].parts
+        assert isinstance(part, OpaquePart)
+        assert bytes(part.raw) == block

@@ -1247,9 +1247,12 @@ def meant(events: list[Event]) -> list[Any]:
     """The normal form of a sentence, of what this dialect's wire has a place for.
 
     A signature of its own has no model there, but for one that came sealed; members of
-    the message that its end would tell are not told where it fails.
+    the message that its end would tell are not told where it fails; and behind the last
+    part, events that nobody knows come before what the end tells.
     """
     found = normed(events)
+    last = max((at for at, e in enumerate(found) if isinstance(e, PartEnd)), default=0)
+    found[last:] = sorted(found[last:], key=lambda e: not isinstance(e, OpaqueEvent))
     if isinstance(events[-1], StreamError):
         found = [e for e in found if not isinstance(e, Extra) or e.index is not None]
     return [
@@ -1291,6 +1294,15 @@ _LAST = (
 @example(
     b'data: {"type":"content_block_start","index":3,'
     b'"content_block":{"type":"server_tool_use"}}\n\n',
+    1,
+)
+@example(
+    _START + b'data: {"type":"message_delta","delta":{"stop_reason":"end_turn"},'
+    b'"usage":{"output_tokens":1.5}}\n\ndata: {"type":"message_stop"}\n\n',
+    1,
+)
+@example(
+    _START + _LAST.replace(b"9", b"1.5") + _LAST + b'data: {"type":"message_stop"}\n\n',
     1,
 )
 @given(strategies.hostile_bytes("anthropic"), st.integers(1, 9))

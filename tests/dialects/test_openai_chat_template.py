@@ -55,6 +55,10 @@ TEXTS = (
     "é",
     "\\n",
     "\\u0041",
+    '\\"',
+    "\\ud83d\\ude00",
+    "\\ud800",
+    "\t",
     "\\",
     "\u00a0",
     "\x7f",
@@ -132,6 +136,8 @@ def test_usage_and_text_of_a_known_shape() -> None:
     assert again == [TextDelta(0, "c")]
     spaced = template.read(_frame("usage behind", "c", COUNTS[2]))
     assert spaced == [TextDelta(0, "c")]
+    escaped = template.read(_frame("usage behind", "\\n\\u00e9", COUNTS[2]))
+    assert escaped == [TextDelta(0, "\n\u00e9")]
 
 
 @pytest.mark.parametrize(
@@ -141,7 +147,8 @@ def test_usage_and_text_of_a_known_shape() -> None:
         ("usage behind", "b", '{"a":1'),
         ("usage behind", "b", '{"a":1},"b":{"c":1}'),
         ("usage behind", "b", '{"a":\n1}'),
-        ("usage behind", "\\n", COUNTS[1]),
+        ("usage behind", "\\ud800", COUNTS[1]),
+        ("usage behind", "\t", COUNTS[1]),
         ("spaces", "b", COUNTS[1]),
         ("thought", "b", COUNTS[1]),
     ],

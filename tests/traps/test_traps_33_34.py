@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from typing import Any
 
 import pytest
@@ -278,6 +279,19 @@ def test_trap_34_what_cannot_be_told_is_no_silence(server: str) -> None:
     asked, made = ask(CLAUDE, server, body, model=OLD)
     assert _result(server, asked) == "one"
     told = ("messages[2].parts[0].parts[0]", "opaque", "dropped")
+    assert told in _told(made.losses)
+
+
+@pytest.mark.parametrize("server", [CHAT, RESPONSES, GEMINI])
+def test_trap_34_a_result_of_references_alone_names_them(server: str) -> None:
+    """What a search for tools has found is told as its JSON where nothing else is.
+
+    Fails at the text when the result comes out empty.
+    """
+    block = {"type": "tool_reference", "tool_name": "moon"}
+    asked, made = ask(CLAUDE, server, _claude([block]), model=OLD)
+    assert json.loads(_result(server, asked)) == block
+    told = ("messages[2].parts[0].parts[0]", "opaque", "emulated")
     assert told in _told(made.losses)
 
 

@@ -34,7 +34,11 @@ from llmwire.dialects.anthropic._request_write import (
     encode_count_request,
     encode_request,
 )
-from llmwire.dialects.anthropic._response import decode_response, encode_response
+from llmwire.dialects.anthropic._response import (
+    decode_reply,
+    decode_response,
+    encode_response,
+)
 from llmwire.dialects.anthropic._stream_read import StreamReader
 from llmwire.dialects.anthropic._stream_write import StreamWriter
 from llmwire.dialects.anthropic._wire import NAME
@@ -89,12 +93,14 @@ DIALECT: Final = Dialect(
     encode_request=encode_request,
     echo=_echo,
     decode_response=decode_response,
+    decode_reply=decode_reply,
     encode_response=encode_response,
     stream_reader=_reader,
     stream_writer=_writer,
     terminal_mark=_terminal_mark,
     may_end=_may_end,
     answer_list="content",
+    told_by_items=True,
     stream_error=stream_error,
     failing_stops=frozenset({"malformed_tool_call", "error"}),
     keepalive=b'event: ping\ndata: {"type":"ping"}\n\n',

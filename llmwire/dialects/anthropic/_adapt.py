@@ -6,7 +6,6 @@ Everything left out, changed or done by other means is told to the recorder.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from operator import attrgetter
 from typing import Any, Final
@@ -14,7 +13,7 @@ from typing import Any, Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from llmwire._turns import legal_names
+from llmwire._turns import safe_names
 from llmwire.dialects import RequestTarget
 from llmwire.dialects.anthropic._adapt_controls import (
     fit_max_tokens,
@@ -31,6 +30,7 @@ from llmwire.dialects.anthropic._adapt_tools import (
     fit_tools,
 )
 from llmwire.dialects.anthropic._adapt_turns import fit_messages
+from llmwire.dialects.anthropic._blocks_write import Members
 from llmwire.dialects.anthropic._wire import NAME
 from llmwire.losses import LossRecorder
 from llmwire.messages import (
@@ -42,7 +42,6 @@ from llmwire.messages import (
 )
 from llmwire.requests import Request, ServerState
 
-_LEGAL_NAME = re.compile(r"[A-Za-z0-9_-]+\Z")
 _DEFAULT_VERSION: Final = "2023-06-01"
 _MAX_USER: Final = 256
 _JSON_INSTRUCTION: Final = (
@@ -55,6 +54,9 @@ class Adapted(Struct, frozen=True, kw_only=True):
     """A request that can be written, and what its answer must undo."""
 
     request: Request
+    turns: list[Members] | None = None
+    """Its conversation, where that is written already: `request` holds no more of it
+    than the instructions at the top."""
     names: Mapping[str, str] = {}
     custom: tuple[str, ...] = ()
     json_tool: str | None = None
@@ -62,31 +64,35 @@ class Adapted(Struct, frozen=True, kw_only=True):
 
 
 def adapt(request: Request, target: RequestTarget) -> Adapted:
-    """`request` for the server that `target` describes.
+    """`request` for the server that `target` describes, with the model to be named.
 
     Raises:
         UnsupportedFeature: Something must not be dropped.
     """
-    profile = target.profile
+    profile, losses = target.profile, target.losses
     native = request.dialect == NAME
     version = _version(request, target, native)
-    limit = profile.max_tool_name
-    names = legal_names(
-        request, lambda n: len(n) <= limit and _LEGAL_NAME.match(n) is not None, limit
-    )
+    names = safe_names(request, profile.max_tool_name)
+    model = target.model or request.model
+    keeps_extras = native and (not profile.closed or profile.name == NAME)
     fitting = Fitting(
         target=target,
         native=native,
         version=version,
-        model=request.model,
+        model=model,
         names=names,
-        losses=target.losses,
+        losses=losses,
         profile=profile,
-        keeps_extras=native and (not profile.closed or profile.name == NAME),
+        keeps_extras=keeps_extras,
     )
-    request = _only_known(request, fitting)
+    drop_absent(request, losses)
+    if not keeps_extras:
+        losses.drop_extras(request.extras, "")
+    user = _fit_user(request, fitting)
+    tier = _fit_tier(request, fitting)
+    state = _fit_state(request, fitting)
     max_tokens = fit_max_tokens(request, target, native)
-    reasoning = fit_reasoning(request, target, max_tokens, fitting.keeps_extras)
+    reasoning = fit_reasoning(request, target, max_tokens, keeps_extras)
     tools, custom = fit_tools(request, fitting)
     output, json_tool, instruction = fit_output(request, fitting, tools)
     choice, parallel = fit_choice(request, fitting, tools, json_tool is not None)
@@ -97,29 +103,38 @@ def adapt(request: Request, target: RequestTarget) -> Adapted:
     if profile.reasoning == "budget" and _in_open_loop(request):
         reasoning = _without_lost_thoughts(request, reasoning, target)
     stop, cut = fit_stops(request, target)
-    messages, tools = fit_messages(request, tools, fitting)
+    told = fit_messages(request, tools, fitting)
+    messages = told.messages
     if request.output is not None and request.output.kind == "json_object":
         instruction = _JSON_INSTRUCTION
     if instruction is not None:
         reason = "an instruction was added"
-        target.losses.emulate("output.format", "messages", reason)
+        losses.emulate("output.format", "messages", reason)
         messages = _instructed(messages, instruction)
-    fitted = replace(
-        request,
+    fitted = Request(
+        model=model,
         messages=messages,
-        tools=tools,
+        tools=told.tools,
         tool_choice=choice,
         parallel=parallel,
         sampling=fit_sampling(request, target, version, reasoning),
         stop=stop,
         max_tokens=max_tokens,
-        reasoning=reasoning,
         output=output,
+        reasoning=reasoning,
+        stream=request.stream,
+        user=user,
         cache=fitting.cache(request.cache, ""),
+        service_tier=tier,
+        state=state,
         version=version,
+        betas=request.betas if native else (),
+        dialect=request.dialect,
+        extras=request.extras if keeps_extras else None,
     )
     return Adapted(
         request=fitted,
+        turns=told.turns,
         names={sent: name for name, sent in names.items()},
         custom=custom,
         json_tool=JSON_TOOL if json_tool is not None else None,
@@ -135,41 +150,15 @@ def _version(request: Request, target: RequestTarget, native: bool) -> str:
     return default
 
 
-def _only_known(request: Request, fitting: Fitting) -> Request:
-    """`request` without the members that this dialect does not have."""
-    losses, rejects = fitting.losses, fitting.profile.rejects
-    drop_absent(request, losses)
-    native = fitting.native
-    extras = request.extras
-    if not fitting.keeps_extras:
-        losses.drop_extras(extras, "")
-        extras = None
-    betas = request.betas
-    if not native:
-        betas = ()
+def _fit_user(request: Request, fitting: Fitting) -> str | None:
     user = request.user
-    if user is not None and ("user" in rejects or len(user) > _MAX_USER):
-        losses.drop("user", "user", "the server takes none, or none as long")
-        user = None
-    return replace(
-        request,
-        extras=extras,
-        betas=betas,
-        user=user,
-        service_tier=_fit_tier(request, fitting),
-        state=_fit_state(request, fitting),
-        n=None,
-        logprobs=None,
-        verbosity=None,
-        modalities=(),
-        audio=None,
-        prediction=None,
-        cache_key=None,
-        metadata=None,
-        store=None,
-        include=(),
-        truncation=None,
-    )
+    if user is None:
+        return None
+    if "user" in fitting.profile.rejects or len(user) > _MAX_USER:
+        reason = "the server takes none, or none as long"
+        fitting.losses.drop("user", "user", reason)
+        return None
+    return user
 
 
 _ABSENT: Final = {

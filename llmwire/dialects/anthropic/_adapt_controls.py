@@ -7,6 +7,7 @@ https://platform.claude.com/docs/en/build-with-claude/extended-thinking).
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import Final
 
 from msgspec.structs import replace
@@ -25,6 +26,8 @@ _FOREIGN_SAMPLING: Final = (
     "repetition_penalty",
     "logit_bias",
 )
+_FOREIGN: Final = attrgetter(*_FOREIGN_SAMPLING)
+_NO_FOREIGN: Final = _FOREIGN(Sampling())
 _MIN_TOP_P: Final = 0.95
 """The least `top_p` beside thinking."""
 _SHOWN_BY_DEFAULT: Final = "openai-chat"
@@ -189,17 +192,20 @@ def fit_sampling(
     """The sampling that the model takes."""
     wanted = request.sampling
     losses, rejects = target.losses, target.profile.rejects
-    for name in _FOREIGN_SAMPLING:
-        if getattr(wanted, name) is not None:
-            reason = "the dialect has no such member"
-            losses.drop("sampling", f"sampling.{name}", reason)
-    kept: dict[str, float | int | None] = {}
-    for name in ("temperature", "top_p", "top_k"):
-        value = getattr(wanted, name)
+    if _FOREIGN(wanted) != _NO_FOREIGN:
+        for name in _FOREIGN_SAMPLING:
+            if getattr(wanted, name) is not None:
+                reason = "the dialect has no such member"
+                losses.drop("sampling", f"sampling.{name}", reason)
+    kept: dict[str, float | int | None] = {
+        "temperature": wanted.temperature,
+        "top_p": wanted.top_p,
+        "top_k": wanted.top_k,
+    }
+    for name, value in kept.items():
         if value is not None and (version == _NO_SAMPLING or name in rejects):
             losses.drop("sampling", f"sampling.{name}", "the model refuses it")
-            value = None
-        kept[name] = value
+            kept[name] = None
     most = target.profile.max_temperature
     if kept["temperature"] is not None and kept["temperature"] > most:
         losses.approximate("sampling", "sampling.temperature", f"{most:g} is the most")

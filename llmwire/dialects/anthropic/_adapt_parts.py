@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from llmwire import _media, _seal
 from llmwire._json import is_json_object
 from llmwire._plain import is_bare
+from llmwire._turns import with_words
 from llmwire.dialects import RequestTarget
 from llmwire.dialects.anthropic._blocks_read import ORIGIN
 from llmwire.dialects.anthropic._reply import custom_input
@@ -347,6 +348,7 @@ def _fit_result(
     if role == "assistant":
         losses.drop("tool_result.orphan", path, "results stand in turns of the user")
         return None
+    part = with_words(part, path, NAME, losses)
     _unsigned(fitting, part, path)
     if part.name is not None:
         losses.emulate("tool.name", f"{path}.name", "its call tells the name")

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from llmwire._json import decode_any
 from llmwire._turns import own_choice
 from llmwire.dialects.anthropic._adapt_parts import Fitting
-from llmwire.dialects.anthropic._schema import constrained, object_schema
+from llmwire.dialects.anthropic._schema import constrained, object_schema, says_object
 from llmwire.messages import ToolCallPart, ToolResultPart
 from llmwire.requests import OutputFormat, Request, Tool, ToolChoice
 
@@ -33,7 +33,8 @@ def fit_tools(
     allowed = _allowed(request.tool_choice)
     for at, tool in enumerate(request.tools):
         path = f"tools[{at}]"
-        fitting.moved[f"tools[{len(tools)}]"] = path
+        if at > len(tools):
+            fitting.moved[f"tools[{len(tools)}]"] = path
         if tool.kind in ("server", "opaque"):
             if fitting.native:
                 tools.append(tool)
@@ -65,6 +66,8 @@ def _allowed(choice: ToolChoice | None) -> frozenset[str] | None:
 
 
 def _fit_tool(tool: Tool, name: str, path: str, fitting: Fitting) -> Tool:
+    if _is_usual(tool) and name == tool.name:
+        return tool
     losses = fitting.losses
     if name != tool.name:
         losses.emulate("tool.name", f"{path}.name", "a name that is legal here")
@@ -94,6 +97,19 @@ def _fit_tool(tool: Tool, name: str, path: str, fitting: Fitting) -> Tool:
         cache=cache,
         extras=extras,
         raw=None,
+    )
+
+
+def _is_usual(tool: Tool) -> bool:
+    """Whether `tool` is a function with a schema of an object, and nothing else."""
+    return (
+        tool.kind == "function"
+        and tool.extras is None
+        and tool.cache is None
+        and tool.strict is None
+        and tool.raw is None
+        and tool.schema is not None
+        and says_object(tool.schema)
     )
 
 

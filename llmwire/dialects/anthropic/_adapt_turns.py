@@ -7,12 +7,14 @@ most four cache marks are set.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from llmwire import _seal
-from llmwire._plain import PlainMessage, are_legal, plain_messages, plain_object
+from llmwire._plain import is_bare
 from llmwire._turns import (
     NO_RESULT,
     REMINDER,
@@ -24,6 +26,9 @@ from llmwire._turns import (
 )
 from llmwire.dialects import RequestTarget
 from llmwire.dialects.anthropic._adapt_parts import Fitting, fit_thought
+from llmwire.dialects.anthropic._blocks_write import Members
+from llmwire.dialects.anthropic._plain_turns import write_orderly
+from llmwire.dialects.anthropic._request_exact import write_message
 from llmwire.dialects.anthropic._wire import NAME
 from llmwire.messages import (
     CacheMark,
@@ -92,16 +97,30 @@ def without_foreign(request: Request, target: RequestTarget) -> Request:
     return replace(request, messages=tuple(messages)) if changed else request
 
 
-def fit_messages(
-    request: Request, tools: tuple[Tool, ...], fitting: Fitting
-) -> tuple[tuple[Message, ...], tuple[Tool, ...]]:
+class Fitted(Struct, frozen=True):
+    """A conversation that may be sent."""
+
+    messages: tuple[Message, ...]
+    turns: list[Members] | None
+    """Those behind the instructions at the top, where they are written already."""
+    tools: tuple[Tool, ...]
+    """With the marks that they may keep."""
+
+
+def fit_messages(request: Request, tools: tuple[Tool, ...], fitting: Fitting) -> Fitted:
     """The messages as they may be sent, and `tools` with the marks they may keep."""
     messages = request.messages
-    leading = _leading(messages)
-    plain = plain_messages(messages, len(leading))
-    if plain is not None and _needs_no_fitting(plain, fitting):
+    start = _front(messages)
+    orderly = write_orderly(messages, start, fitting)
+    said: list[Message] = []
+    if orderly is not None:
+        leading: Collection[int] = range(start)
         top = _fit_top(messages, leading, fitting)
-        said = _joined(messages, plain, fitting)
+        for at, turn in orderly.noted:
+            if turn is None:
+                _report_merged(f"messages[{at}]", fitting)
+            else:
+                turn.update(_fit_alone(messages[at], f"messages[{at}]", fitting))
         tools = _limit_marks(request, tools, top, [], fitting)
     else:
         messages = _settled(messages, fitting)
@@ -113,12 +132,25 @@ def fit_messages(
         turns = _without_prefill(turns, fitting)
         tools = _limit_marks(request, tools, top, turns, fitting)
         said = [_written(turn, messages, fitting) for turn in turns]
-    if not top:
-        return tuple(said), tools
-    first = Message(role="system", parts=tuple(p.part for p in top), top=True)
-    if fitting.native and len(leading) == 1:
-        first = replace(first, extras=messages[0].extras)
-    return (first, *said), tools
+    if top:
+        parts = tuple([placed.part for placed in top])
+        first = Message(role="system", parts=parts, top=True)
+        if fitting.native and len(leading) == 1:
+            first = replace(first, extras=messages[0].extras)
+        said.insert(0, first)
+    return Fitted(tuple(said), None if orderly is None else orderly.turns, tools)
+
+
+def _fit_alone(message: Message, path: str, fitting: Fitting) -> Members:
+    """A message that is a turn of its own, whatever its parts are."""
+    _note_message(message, path, fitting)
+    turn = _Turn(message.role, 0)
+    for index, part in enumerate(message.parts):
+        place = f"{path}.parts[{index}]"
+        fitted = fitting.fit(part, message.role, place)
+        if fitted is not None:
+            _append(turn.parts, Placed(place, fitted), fitting)
+    return write_message(_written(turn, (message,), fitting))
 
 
 def _settled(messages: tuple[Message, ...], fitting: Fitting) -> tuple[Message, ...]:
@@ -130,60 +162,29 @@ def _settled(messages: tuple[Message, ...], fitting: Fitting) -> tuple[Message, 
 
 
 def _written(turn: _Turn, messages: tuple[Message, ...], fitting: Fitting) -> Message:
-    parts = tuple(placed.part for placed in turn.parts)
+    parts = tuple([placed.part for placed in turn.parts])
     kept = fitting.native and turn.at >= 0
     extras = messages[turn.at].extras if kept else None
     return Message(role=turn.role, parts=parts, extras=extras)
 
 
-# --- the usual, fast ---------------------------------------------------------------
-
-
-def _needs_no_fitting(plain: list[PlainMessage], fitting: Fitting) -> bool:
-    """Whether all calls have ids, names and arguments that may be sent."""
-    profile, names = fitting.profile, fitting.names
-    calls = [call for message in plain for call in message.calls]
-    if not calls:
-        return True
-    rule = "any" if profile.call_ids == "omitted" else profile.call_ids
-    ids = (call.call_id for call in calls)
-    return are_legal(ids, rule, profile.max_call_id) and all(
-        call.name not in names and plain_object(call.arguments) for call in calls
-    )
-
-
-def _joined(
-    messages: tuple[Message, ...], plain: list[PlainMessage], fitting: Fitting
-) -> list[Message]:
-    """The plain ones among `messages`, neighbours of the user's as one."""
-    said: list[Message] = []
-    before = ""
-    for one in plain:
-        message = messages[one.at]
-        if one.role == before:
-            reason = "merged with the turn before it"
-            path = f"messages[{one.at}]"
-            fitting.losses.approximate("message.boundary", path, reason)
-            parts = said[-1].parts + message.parts
-            said[-1] = Message(role=message.role, parts=parts)
-        else:
-            said.append(message)
-        before = one.role
-    return said
+def _front(messages: tuple[Message, ...]) -> int:
+    """How many instructions stand in front."""
+    for at, message in enumerate(messages):
+        if message.role not in _SYSTEM:
+            return at
+    return len(messages)
 
 
 def _leading(messages: tuple[Message, ...]) -> set[int]:
     """Indices of the instructions that become `system`."""
     leading = {at for at, message in enumerate(messages) if message.top}
-    for at, message in enumerate(messages):
-        if message.role not in _SYSTEM:
-            break
-        leading.add(at)
+    leading.update(range(_front(messages)))
     return leading
 
 
 def _fit_top(
-    messages: tuple[Message, ...], leading: set[int], fitting: Fitting
+    messages: tuple[Message, ...], leading: Collection[int], fitting: Fitting
 ) -> list[Placed]:
     losses = fitting.losses
     top: list[Placed] = []
@@ -199,6 +200,9 @@ def _fit_top(
         before = len(top)
         for index, part in enumerate(message.parts):
             place = f"{path}.parts[{index}]"
+            if is_bare(part) and not _is_blank(part.text):
+                top.append(Placed(place, part))
+                continue
             fitted = _fit_instruction(part, place, fitting)
             if fitted is not None:
                 _append(top, Placed(place, fitted), fitting)
@@ -211,7 +215,7 @@ def _note_message(message: Message, path: str, fitting: Fitting) -> None:
     if message.role == "developer":
         reason = "the dialect has no such role"
         fitting.losses.approximate("instructions", f"{path}.role", reason)
-    if not fitting.native:
+    if message.extras and not fitting.native:
         fitting.losses.drop_extras(message.extras, path)
 
 
@@ -222,10 +226,14 @@ def _fit_instruction(part: Part, path: str, fitting: Fitting) -> Part | None:
     return None
 
 
+def _is_blank(text: str) -> bool:
+    return not text or text.isspace()
+
+
 def _append(placed: list[Placed], new: Placed, fitting: Fitting) -> None:
     """Add a part, unless it is an empty text, whose mark moves to the one before."""
     part = new.part
-    if not isinstance(part, TextPart) or part.text.strip():
+    if not isinstance(part, TextPart) or not _is_blank(part.text):
         placed.append(new)
         return
     reason = "texts must not be empty"
@@ -244,7 +252,7 @@ def _append(placed: list[Placed], new: Placed, fitting: Fitting) -> None:
 
 
 def _turns(
-    messages: tuple[Message, ...], leading: set[int], fitting: Fitting
+    messages: tuple[Message, ...], leading: Collection[int], fitting: Fitting
 ) -> list[_Turn]:
     turns: list[_Turn] = []
     rest = [at for at in range(len(messages)) if at not in leading]
@@ -262,8 +270,7 @@ def _turns(
         if not turns or turns[-1].role != role:
             turns.append(_Turn(role, at))
         else:
-            reason = "merged with the turn before it"
-            fitting.losses.approximate("message.boundary", path, reason)
+            _report_merged(path, fitting)
             before = turns[-1].at
             if not turns[-1].parts and not messages[before].parts:
                 reason = "a turn with nothing that can be sent"
@@ -287,6 +294,11 @@ def _turns(
             if isinstance(placed.part, ToolCallPart)
         ]
     return turns
+
+
+def _report_merged(path: str, fitting: Fitting) -> None:
+    reason = "merged with the turn before it"
+    fitting.losses.approximate("message.boundary", path, reason)
 
 
 def _in_place(turns: list[_Turn], following: Message | None, fitting: Fitting) -> bool:
@@ -414,8 +426,13 @@ def _limit_marks(
 ) -> tuple[Tool, ...]:
     """At most four marks: the last ones in the order in which they are rendered."""
     groups = [top, *[turn.parts for turn in turns]]
-    marks = len([tool for tool in tools if tool.cache is not None])
-    marks += sum([_marks(placed.part) for group in groups for placed in group])
+    marks = 0
+    for tool in tools:
+        if tool.cache is not None:
+            marks += 1
+    for group in groups:
+        for placed in group:
+            marks += _marks(placed.part)
     if not marks:
         return tools
     whole = request.cache is not None and fitting.profile.request_cache

@@ -462,6 +462,8 @@ def _read_server_result(block: w.ServerResultBlock, reading: Reading) -> Part:
 def _opaque(kind: str, block: Wire) -> OpaquePart:
     """A known block with a content that has no neutral form, whole."""
     members = {"type": kind, **msgspec.structs.asdict(block), **strangers(block)}
+    for attribute, _ in block.learned:
+        del members[attribute]
     present = {name: value for name, value in members.items() if value is not UNSET}
     cache, _ = read_cache(present.get("cache_control", UNSET), None)
     if cache is not None:

@@ -26,6 +26,7 @@ REPLY_HEADERS: Final = (
     "x-should-retry",
 )
 
+_GENERATE: Final = Route(operation="generate")
 _MODEL = re.compile(r"/v1/models/([^/]+)\Z")
 
 
@@ -34,7 +35,7 @@ def route(request: HTTPRequest) -> Route | None:
     path = request.path.partition("?")[0].rstrip("/")
     if request.method == "POST":
         if path.endswith(MESSAGES):
-            return Route(operation="generate")
+            return _GENERATE
         if path.endswith(COUNT):
             return Route(operation="count_tokens")
         return None

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from llmwire import _seal
 from llmwire._ids import digest, mint
 from llmwire._json import encode, is_json, is_json_object
-from llmwire._plain import is_bare
+from llmwire._plain import plain_object
 from llmwire._turns import legal_call_id, reasoning_text
 from llmwire.dialects import ReplyTarget
 from llmwire.dialects.anthropic._blocks_write import (
@@ -101,8 +101,9 @@ def reply_blocks(
     native = dialect == NAME
     cut = False
     for at, part in enumerate(parts):
-        if is_bare(part) and part.text:
-            blocks.append({"type": "text", "text": part.text})
+        plain = _plain_block(part, native)
+        if plain is not None:
+            blocks.append(plain)
             continue
         place = f"{path}.parts[{at}]"
         report_part(part, place, native, target.losses)
@@ -126,6 +127,32 @@ def reply_blocks(
             behind = said or _joins_text(parts, at, path, target.losses)
             blocks.append(carrier_block(part.signature, "prev" if behind else "here"))
     return blocks, cut
+
+
+def _plain_block(part: Part, native: bool) -> Members | None:
+    """The block of a text or a call that is nothing more; None for all others."""
+    if (
+        part.incomplete
+        or part.signature is not None
+        or part.cache is not None
+        or part.extras is not None
+    ):
+        return None
+    if type(part) is TextPart:
+        bare = part.text and part.phase is None
+        more = part.citations or part.logprobs
+        return {"type": "text", "text": part.text} if bare and not more else None
+    if type(part) is not ToolCallPart or part.kind == "custom" or part.logprobs:
+        return None
+    arguments = plain_object(part.arguments)
+    if arguments is None:
+        return None
+    return {
+        "type": "tool_use",
+        "id": call_id(part.call_id, native),
+        "name": part.name,
+        "input": arguments,
+    }
 
 
 def _joins_text(

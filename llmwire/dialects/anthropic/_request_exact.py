@@ -27,11 +27,16 @@ _DISPLAYS: Final = {"summary": "summarized", "none": "omitted"}
 _CHOICES: Final = {"auto": "auto", "none": "none", "required": "any"}
 
 
-def write_request(request: Request, model: str | None) -> Members:
-    """The members of the body, in a fixed order."""
+def write_request(request: Request, turns: list[Members] | None = None) -> Members:
+    """The members of the body, in a fixed order.
+
+    Args:
+        request: What to write.
+        turns: The conversation behind the instructions, where it is written already.
+    """
     body: Members = {}
-    if model is not None:
-        body["model"] = model
+    if request.model is not None:
+        body["model"] = request.model
     if request.max_tokens is not None:
         body["max_tokens"] = request.max_tokens
     if request.stream is not None:
@@ -39,13 +44,14 @@ def write_request(request: Request, model: str | None) -> Members:
     if request.cache is not None:
         body["cache_control"] = write_cache(request.cache)
     _write_tools(request, body)
-    _write_messages(request, body)
+    _write_system(request, body)
+    body["messages"] = _write_turns(request) if turns is None else turns
     _write_controls(request, body)
     _write_rest(request, body)
     return add_extras(body, request.extras)
 
 
-def _write_messages(request: Request, body: Members) -> None:
+def _write_system(request: Request, body: Members) -> None:
     top = [m for m in request.messages if m.top]
     if len(top) == 1:
         text = string_of(top[0].parts, top[0].extras)
@@ -53,10 +59,14 @@ def _write_messages(request: Request, body: Members) -> None:
     elif top:
         parts: list[Part] = [part for message in top for part in message.parts]
         body["system"] = write_blocks(parts)
-    body["messages"] = [_write_message(m) for m in request.messages if not m.top]
 
 
-def _write_message(message: Message) -> Members:
+def _write_turns(request: Request) -> list[Members]:
+    return [write_message(m) for m in request.messages if not m.top]
+
+
+def write_message(message: Message) -> Members:
+    """One turn."""
     extras = message.extras
     role = "system" if message.role == "developer" else message.role
     text = string_of(message.parts, extras) if extras else None

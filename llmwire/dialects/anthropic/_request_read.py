@@ -7,7 +7,6 @@ neutral form cannot hold (null, an empty list) stands in `extras` under its name
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from operator import attrgetter
 from typing import Any, Final, TypeVar
 
@@ -25,14 +24,14 @@ from llmwire._json import (
     nested,
     strangers,
 )
-from llmwire._nesting import Nesting
+from llmwire._unread import Unread
 from llmwire.dialects.anthropic import _wire as w
-from llmwire.dialects.anthropic._blocks_read import REQUEST, STRING_NOTE, read_blocks
 from llmwire.dialects.anthropic._cache import odd_members, read_cache
+from llmwire.dialects.anthropic._messages_read import read_messages, read_system
 from llmwire.errors import LimitExceeded, RemoteProtocolError
 from llmwire.http import HTTPRequest
 from llmwire.limits import Limits
-from llmwire.messages import CacheMark, Extras, Message, Role, TextPart
+from llmwire.messages import CacheMark, Extras
 from llmwire.requests import (
     OutputFormat,
     Reasoning,
@@ -44,6 +43,7 @@ from llmwire.requests import (
 )
 
 V = TypeVar("V")
+_EMPTY_LIST: Final = Raw(b"[]")
 _Extras = dict[str, Raw]
 
 MCP_NOTE: Final[Extras] = {"@field": Raw(b'"mcp_servers"')}
@@ -52,11 +52,6 @@ TIERS: Final = {"standard_only": "default", "auto": "auto"}
 """Service tiers asked for, as neutral words."""
 _SHOWS: Final = {"summarized": "summary", "omitted": "none"}
 _MODES: Final = {"auto": "auto", "none": "none", "any": "required", "tool": "required"}
-_ROLES: Final[dict[str, Role]] = {
-    "user": "user",
-    "assistant": "assistant",
-    "system": "system",
-}
 _RUN_BY_VENDOR: Final = (
     "web_search",
     "web_fetch",
@@ -75,7 +70,6 @@ _KEPT: Final = (
     "anthropic_version",
     "anthropic_beta",
 )
-_RAWS: Final = attrgetter("container", *_KEPT)
 _NULLABLE: Final = (
     "model",
     "max_tokens",
@@ -94,6 +88,31 @@ _NULLABLE: Final = (
     "service_tier",
     "mcp_servers",
 )
+_NULLABLES: Final = attrgetter(*_NULLABLE)
+_SELDOM: Final = attrgetter(
+    "stop_sequences",
+    "tool_choice",
+    "thinking",
+    "output_config",
+    "output_format",
+    "cache_control",
+    "metadata",
+    "service_tier",
+    "container",
+    "mcp_servers",
+    *_KEPT,
+)
+"""Members that few requests have."""
+_NO_SELDOM: Final = _SELDOM(w.RequestWire(messages=[]))
+_TOOL_SELDOM: Final = attrgetter(
+    "type",
+    "cache_control",
+    "defer_loading",
+    "input_examples",
+    "eager_input_streaming",
+    "allowed_callers",
+)
+_NO_TOOL_SELDOM: Final = _TOOL_SELDOM(w.ToolWire(name=""))
 
 
 def decode_request(http: HTTPRequest, limits: Limits) -> Request:
@@ -103,136 +122,88 @@ def decode_request(http: HTTPRequest, limits: Limits) -> Request:
         RemoteProtocolError: It is none of this dialect; names the place.
         LimitExceeded: It is larger than `limits` allow.
     """
-    wire = _body(http.body, limits)
+    body = http.body
+    if len(body) > limits.body:
+        raise LimitExceeded(f"the body has more than {limits.body} bytes")
+    unread = Unread(body, limits.nesting, "$")
+    try:
+        return _read(http, limits, unread)
+    except RemoteProtocolError:
+        unread.check_all()
+        raise
+
+
+def _read(http: HTTPRequest, limits: Limits, unread: Unread) -> Request:
+    wire: w.RequestWire | None = fitting(w.RequestWire, http.body)
+    if wire is None:
+        unread.check_all()
+        wire = _request.decode(http.body)
     extras: _Extras = dict(odd_members(wire) or {})
-    for name in _NULLABLE:
-        if getattr(wire, name) is None:
-            extras[name] = NULL
-    for name in _KEPT:
-        value = getattr(wire, name)
-        if value is not UNSET:
-            extras[name] = value
+    if None in _NULLABLES(wire):
+        extras |= {n: NULL for n in _NULLABLE if getattr(wire, n) is None}
+    seldom = _SELDOM(wire)
+    usual = seldom == _NO_SELDOM
     cache: CacheMark | None = None
-    if wire.cache_control is not UNSET:
+    if not usual:
+        unread.check_within(seldom)
+        kept = ((name, getattr(wire, name)) for name in _KEPT)
+        extras |= {name: value for name, value in kept if value is not UNSET}
         cache, found = read_cache(wire.cache_control, extras)
         extras = found or {}
-    betas = [
-        word.strip()
-        for name, value in http.headers
-        if name == "anthropic-beta"
-        for word in value.split(",")
-        if word.strip()
-    ]
+    if len(wire.messages) > limits.messages:
+        what = f"more than {limits.messages} messages"
+        raise LimitExceeded(what, path="$.messages")
+    messages = read_system(wire.system, unread, "system" not in wire.loose)
+    if wire.system == []:
+        extras["system"] = _EMPTY_LIST
+    exact = "messages" not in wire.loose
+    messages += read_messages(wire.messages, unread, limits.parts, exact)
+    version, betas = _read_headers(http)
     return Request(
         model=_value(wire.model),
-        messages=_read_messages(wire, limits, extras),
-        tools=_read_tools(wire, extras),
-        tool_choice=_read_choice(wire, extras),
-        parallel=_read_parallel(wire),
+        messages=tuple(messages),
+        tools=_read_tools(wire, unread, extras),
         sampling=_read_sampling(wire),
-        stop=_read_list(wire.stop_sequences, "stop_sequences", extras),
         max_tokens=_value(wire.max_tokens),
-        output=_read_output(wire, extras),
-        reasoning=_read_reasoning(wire, extras),
         stream=_value(wire.stream),
         include_usage=True if wire.stream is True else None,
-        user=_read_user(wire, extras),
         cache=cache,
-        service_tier=_read_tier(wire, extras),
-        state=_read_state(wire, extras),
-        version=http.header("anthropic-version"),
-        betas=tuple(betas),
+        version=version,
+        betas=betas,
         dialect=w.NAME,
+        **({} if usual else _read_seldom(wire, extras)),
         extras=extras or None,
     )
 
 
-def _body(body: bytes, limits: Limits) -> w.RequestWire:
-    if len(body) > limits.body:
-        raise LimitExceeded(f"the body has more than {limits.body} bytes")
-    try:
-        body.decode("utf-8")
-    except UnicodeDecodeError as error:
-        what = f"invalid UTF-8 at byte {error.start}"
-        raise RemoteProtocolError(what, path="$") from None
-    nesting = Nesting(body, limits.nesting)
-    wire: w.RequestWire | None = fitting(w.RequestWire, body)
-    if wire is None:
-        nesting.check()
-        return _request.decode(body)
-    for value in _RAWS(wire):
-        if value is not UNSET:
-            nesting.check_raw(value)
-    for raw in (*(wire.tools or ()), *(wire.mcp_servers or ())):
-        nesting.check_raw(raw)
-    if wire.output_config is not UNSET or wire.output_format is not UNSET:
-        nesting.check()
-    if isinstance(wire.system, list):
-        _look(wire.system, nesting)
-    for message in wire.messages:
-        if type(message.content) is not str:
-            _look(message.content, nesting)
-    return wire
+def _read_seldom(wire: w.RequestWire, extras: _Extras) -> dict[str, Any]:
+    """Fields of the request that few have."""
+    return {
+        "tool_choice": _read_choice(wire, extras),
+        "parallel": _read_parallel(wire),
+        "stop": _read_list(wire.stop_sequences, "stop_sequences", extras),
+        "output": _read_output(wire, extras),
+        "reasoning": _read_reasoning(wire, extras),
+        "user": _read_user(wire, extras),
+        "service_tier": _read_tier(wire, extras),
+        "state": _read_state(wire, extras),
+    }
 
 
-def _look(blocks: Sequence[Any], nesting: Nesting) -> None:
-    """Have the whole body looked at where one of `blocks` may be nested deeply."""
-    for block in blocks:
-        kind = type(block)
-        if kind is w.TextBlock and not block.citations:
-            continue
-        if kind is w.ToolUseBlock and block.caller is UNSET:
-            nesting.check_raw(block.input)
-        elif kind is w.ToolResultBlock:
-            if type(block.content) is list:
-                _look(block.content, nesting)
-        else:
-            nesting.check()
+def _read_headers(http: HTTPRequest) -> tuple[str | None, tuple[str, ...]]:
+    """The version of the protocol, and the betas that are asked for."""
+    version: str | None = None
+    betas: list[str] = []
+    for name, value in http.headers:
+        if name == "anthropic-beta":
+            betas += filter(None, map(str.strip, value.split(",")))
+        elif name == "anthropic-version" and version is None:
+            version = value
+    return version, tuple(betas)
 
 
 def _value(value: V | UnsetType | None) -> V | None:
     return None if value is UNSET else value
-
-
-def _read_messages(
-    wire: w.RequestWire, limits: Limits, extras: _Extras
-) -> tuple[Message, ...]:
-    if len(wire.messages) > limits.messages:
-        what = f"more than {limits.messages} messages"
-        raise LimitExceeded(what, path="$.messages")
-    messages: list[Message] = []
-    system = wire.system
-    if isinstance(system, str):
-        parts = (TextPart(text=system),)
-        messages.append(
-            Message(role="system", parts=parts, top=True, extras=STRING_NOTE)
-        )
-    elif isinstance(system, list):
-        if system:
-            blocks = tuple(read_blocks(system, "$.system", REQUEST))
-            messages.append(Message(role="system", parts=blocks, top=True))
-        else:
-            extras["system"] = Raw(b"[]")
-    for at, message in enumerate(wire.messages):
-        messages.append(_read_message(message, at, limits))
-    return tuple(messages)
-
-
-def _read_message(wire: w.MessageWire, at: int, limits: Limits) -> Message:
-    role = _ROLES.get(wire.role)
-    if role is None:
-        what = "expected `user`, `assistant` or `system`"
-        raise RemoteProtocolError(what, path=f"$.messages[{at}].role")
-    odd = odd_members(wire) if wire.extras else None
-    content = wire.content
-    if type(content) is str:
-        extras = {**odd, **STRING_NOTE} if odd else STRING_NOTE
-        return Message(role=role, parts=(TextPart(text=content),), extras=extras)
-    if len(content) > limits.parts:
-        path = f"$.messages[{at}].content"
-        raise LimitExceeded(f"more than {limits.parts} blocks", path=path)
-    parts = tuple(read_blocks(content, at, REQUEST))
-    return Message(role=role, parts=parts, extras=odd)
 
 
 def _read_list(
@@ -240,7 +211,7 @@ def _read_list(
 ) -> tuple[str, ...]:
     if isinstance(value, list):
         if not value:
-            extras[name] = Raw(b"[]")
+            extras[name] = _EMPTY_LIST
         return tuple(value)
     return ()
 
@@ -253,16 +224,20 @@ def _read_sampling(wire: w.RequestWire) -> Sampling:
     )
 
 
-def _read_tools(wire: w.RequestWire, extras: _Extras) -> tuple[Tool, ...]:
+def _read_tools(
+    wire: w.RequestWire, unread: Unread, extras: _Extras
+) -> tuple[Tool, ...]:
     tools: list[Tool] = []
     if isinstance(wire.tools, list):
         if not wire.tools:
-            extras["tools"] = Raw(b"[]")
+            extras["tools"] = _EMPTY_LIST
         for at, raw in enumerate(wire.tools):
+            if len(raw) > unread.short:
+                unread.check(raw)
             tools.append(_read_tool(raw, at))
     if isinstance(wire.mcp_servers, list):
         if not wire.mcp_servers:
-            extras["mcp_servers"] = Raw(b"[]")
+            extras["mcp_servers"] = _EMPTY_LIST
         tools += (
             Tool(kind="server", name="mcp_server", raw=raw, extras=MCP_NOTE)
             for raw in wire.mcp_servers
@@ -282,6 +257,15 @@ def _read_tool(raw: Raw, at: int) -> Tool:
         wire = _tool.decode(raw, path)
     if isinstance(wire.type, str) and wire.type != "custom":
         return _vendor_tool(wire.type, raw)
+    text, schema, strict = wire.description, wire.input_schema, wire.strict
+    seldom = _TOOL_SELDOM(wire) != _NO_TOOL_SELDOM or wire.extras
+    if not seldom and text is not None and strict is not None:
+        return Tool(
+            name=wire.name,
+            description=None if text is UNSET else text,
+            schema=None if schema is UNSET else schema,
+            strict=None if strict is UNSET else strict,
+        )
     extras = _tool_extras(wire)
     cache: CacheMark | None = None
     if wire.cache_control is not UNSET:

@@ -44,7 +44,7 @@ def encode_request(request: Request, target: RequestTarget) -> Encoded:
         UnsupportedFeature: It cannot be said, and must not be dropped.
     """
     adapted = _settled(request, target)
-    body = write_request(adapted.request, adapted.request.model)
+    body = write_request(adapted.request, adapted.turns)
     return Encoded(
         http=_http(MESSAGES, body, adapted.request, target),
         model=adapted.request.model,
@@ -62,7 +62,7 @@ def encode_count_request(request: Request, target: RequestTarget) -> HTTPRequest
         UnsupportedFeature: As `encode_request`.
     """
     adapted = _settled(request, target)
-    body = write_request(adapted.request, adapted.request.model)
+    body = write_request(adapted.request, adapted.turns)
     if not _exact(request, target):
         for name in _NOT_COUNTED:
             body.pop(name, None)
@@ -80,9 +80,9 @@ def _exact(request: Request, target: RequestTarget) -> bool:
 
 
 def _settled(request: Request, target: RequestTarget) -> Adapted:
-    model = target.model or request.model
-    request = replace(request, model=model) if model != request.model else request
     if _exact(request, target):
+        model = target.model or request.model
+        request = replace(request, model=model) if model != request.model else request
         drop_absent(request, target.losses)
         return Adapted(request=without_foreign(request, target))
     return adapt(request, target)

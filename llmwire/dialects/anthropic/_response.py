@@ -14,7 +14,7 @@ from msgspec import UNSET, Raw, UnsetType
 from msgspec.structs import replace
 
 from llmwire._ids import mint_call
-from llmwire._json import NULL, LearnedSchema, encode
+from llmwire._json import NULL, LearnedSchema, encode, strangers
 from llmwire.dialects import ReplyTarget, ResponseSource
 from llmwire.dialects.anthropic import _wire as w
 from llmwire.dialects.anthropic._blocks_read import Reading, read_blocks
@@ -24,6 +24,7 @@ from llmwire.dialects.anthropic._blocks_write import (
     write_block,
 )
 from llmwire.dialects.anthropic._cache import odd_members
+from llmwire.dialects.anthropic._errors import find_error
 from llmwire.dialects.anthropic._reply import message_id, reply_blocks
 from llmwire.dialects.anthropic._usage import (
     read_detail,
@@ -36,6 +37,7 @@ from llmwire.dialects.anthropic._usage import (
 )
 from llmwire.errors import LimitExceeded, RemoteProtocolError
 from llmwire.messages import (
+    APIError,
     Choice,
     Extras,
     OpaquePart,
@@ -81,9 +83,27 @@ def decode_response(body: bytes, source: ResponseSource) -> Response:
         raise
 
 
+def decode_reply(body: bytes, source: ResponseSource) -> Response | APIError:
+    """The error that `find_error` finds, else the answer.
+
+    Raises:
+        RemoteProtocolError: It is neither (status 502).
+    """
+    try:
+        response = decode_response(body, source)
+    except RemoteProtocolError:
+        error = find_error(body)
+        if error is None:
+            raise
+        return error
+    if response.extras is not None and "error" in response.extras:
+        return find_error(body) or response
+    return response
+
+
 def _read(wire: w.ResponseWire, source: ResponseSource) -> Response:
-    extras = response_extras(wire)
-    if UNSET in _SKELETON(wire):
+    extras = None if _is_usual(wire) else response_extras(wire)
+    if extras is not None and UNSET in _SKELETON(wire):
         absent = [
             name
             for name in SKELETON
@@ -119,6 +139,20 @@ def _read(wire: w.ResponseWire, source: ResponseSource) -> Response:
     )
 
 
+def _is_usual(wire: w.ResponseWire) -> bool:
+    """Whether the neutral response holds all that the message's members say."""
+    return (
+        type(wire.id) is type(wire.model) is str
+        and wire.type == "message"
+        and wire.role == "assistant"
+        and type(wire.content) is list
+        and wire.usage is not None
+        and UNSET not in (wire.stop_reason, wire.stop_sequence, wire.usage)
+        and wire.stop_details is wire.container is wire.context_management is UNSET
+        and not (wire.extras or (wire.learned and strangers(wire)))
+    )
+
+
 def _text(value: str | UnsetType | None) -> str | None:
     return value if isinstance(value, str) else None
 
@@ -146,10 +180,10 @@ def _as_answer(parts: list[Part], seed: str) -> tuple[Part, ...]:
     """`parts`, with ids for calls that came without one, and results as opaque."""
     ordinal = 0
     for at, part in enumerate(parts):
-        if isinstance(part, ToolCallPart) and not part.call_id:
+        if type(part) is ToolCallPart and not part.call_id:
             parts[at] = replace(part, call_id=mint_call(seed, ordinal))
             ordinal += 1
-        elif isinstance(part, ToolResultPart):
+        elif type(part) is ToolResultPart:
             parts[at] = as_opaque(part)
     return tuple(parts)
 
@@ -168,8 +202,9 @@ def encode_response(response: Response, target: ReplyTarget) -> bytes:
         losses.drop("choices", f"choices[{at}]", "the dialect has one answer")
     choice = response.choices[0] if response.choices else Choice()
     path = "choices[0]"
-    losses.drop_extras(choice.extras, path)
-    if not native:
+    if choice.extras:
+        losses.drop_extras(choice.extras, path)
+    if response.extras and not native:
         losses.drop_extras(response.extras, "")
     blocks, cut = reply_blocks(choice.parts, path, response.dialect, target)
     stop = choice.stop
@@ -204,9 +239,10 @@ def _usage(response: Response, native: bool, target: ReplyTarget) -> Members:
         members: Members = {"input_tokens": 0, "output_tokens": 0}
     else:
         members = write_usage(usage, native, target.losses)
-    tier = write_tier(response.service_tier, native, target.losses)
-    if tier is not None:
-        members["service_tier"] = tier
+    if response.service_tier is not None:
+        tier = write_tier(response.service_tier, native, target.losses)
+        if tier is not None:
+            members["service_tier"] = tier
     return members
 
 

@@ -127,7 +127,7 @@ class _Typed(Struct):
 _TYPED: Final = Decoder(_Typed)
 
 
-def _says_object(schema: Raw) -> bool:
+def says_object(schema: Raw) -> bool:
     """Whether the root's type is just that, which is the rule."""
     try:
         return _TYPED.decode(schema).type == "object"
@@ -140,7 +140,7 @@ def object_schema(schema: Raw | None) -> tuple[Raw, bool]:
 
     Returns it, and whether it had to be changed.
     """
-    if schema is not None and _says_object(schema):
+    if schema is not None and says_object(schema):
         return schema, False
     if schema is None or bytes(schema).strip() == b"null":
         return Raw(b'{"type":"object","properties":{}}'), True

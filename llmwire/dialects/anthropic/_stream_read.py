@@ -30,6 +30,7 @@ Rules, by the names in `violations`:
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 from msgspec import UNSET, Raw, UnsetType
@@ -48,19 +49,22 @@ from llmwire.dialects import ResponseSource
 from llmwire.dialects.anthropic import _wire as w
 from llmwire.dialects.anthropic._errors import error_in
 from llmwire.dialects.anthropic._response import SKELETON, response_extras
+from llmwire.dialects.anthropic._stream_shape import Shape, learned
 from llmwire.dialects.anthropic._stream_slots import BlockReader
 from llmwire.dialects.anthropic._usage import merged, read_detail, read_stop, read_usage
 from llmwire.errors import RemoteProtocolError
 from llmwire.events import (
+    ArgumentsDelta,
     Event,
     Extra,
     OpaqueEvent,
     Ping,
+    ReasoningDelta,
     ServiceTier,
     TextDelta,
     UsageUpdate,
 )
-from llmwire.messages import TextPart
+from llmwire.messages import ReasoningPart, TextPart, ToolCallPart
 from llmwire.sse import Frame
 
 _frames: Final[LearnedSchema[Any]] = LearnedSchema(w.Frame)  # type: ignore[arg-type]  # a union of wire structs
@@ -81,6 +85,25 @@ _TYPED: Final = frozenset(
 )
 
 
+_GROWTH: Final[dict[type[Any], tuple[Any, Any, str]]] = {
+    w.TextDeltaWire: (TextPart, TextDelta, "text"),
+    w.ThinkingDeltaWire: (ReasoningPart, ReasoningDelta, "thinking"),
+    w.JSONDeltaWire: (ToolCallPart, ArgumentsDelta, "partial_json"),
+}
+"""Kind of delta -> the part that grows by it, the event, the member with the text."""
+
+
+@lru_cache(maxsize=64)
+def _growth(kind: Any) -> tuple[Any, Any, str]:
+    """`_GROWTH` of a struct, also of one that has taken up strangers."""
+    known = [_GROWTH[each] for each in kind.__mro__ if each in _GROWTH]
+    return known[0] if known else (None, None, "")
+
+
+_TRIES: Final = 8
+"""Frames from which a shape is learned without one that has it."""
+
+
 class StreamReader(BlockReader):
     """Turns frames into events; whatever comes, they are a sentence."""
 
@@ -99,6 +122,9 @@ class StreamReader(BlockReader):
         self._stop_sequence: str | None = None
         self._detail: Raw | UnsetType = UNSET
         self._handlers = dict(_HANDLERS)
+        self._shape: Shape | None = None
+        """Of the frame before, where the next one may have it."""
+        self._tries = _TRIES
 
     @property
     def violations(self) -> Mapping[str, int]:
@@ -114,6 +140,16 @@ class StreamReader(BlockReader):
         """Events of one frame; never raises for what the peer sent."""
         data = frame.data
         tracker = self._tracker
+        shape = self._shape
+        if data is not None and shape is not None and frame.complete:
+            text = None if tracker.done else shape.read(data)
+            if text is not None:
+                self._tries = _TRIES
+                if shape.kind is not ArgumentsDelta:
+                    return [shape.kind(shape.index, text)] if text else []
+                tracker.arguments(shape.index, text)
+                return tracker.drain()
+        self._shape = None
         if data is None or tracker.done:
             return self._receive_unusual(frame)
         try:
@@ -302,19 +338,29 @@ class StreamReader(BlockReader):
         tracker.finish()
 
     def _on_delta(self, wire: w.BlockDeltaFrame, frame: Frame) -> None:
-        delta = wire.delta
+        delta: Any = wire.delta
+        kind: Any = type(delta)
         slot = self._slots.get(wire.index)
+        part, event, member = _growth(kind)
         if (
-            type(delta) is w.TextDeltaWire
-            and type(wire) is w.BlockDeltaFrame
-            and slot is not None
-            and slot.kind is TextPart
-            and delta.text
-            and not (delta.extras or wire.extras)
+            slot is None
+            or slot.kind is not part
+            or slot.index < 0
+            or strangers(delta)
+            or strangers(wire)
         ):
-            self._tracker.events.append(TextDelta(slot.index, delta.text))
-        else:
             self._take_delta(wire, slot)
+            return
+        text = getattr(delta, member)
+        if not text:
+            return
+        if event is ArgumentsDelta:
+            self._tracker.arguments(slot.index, text)
+        else:
+            self._tracker.emit(event(slot.index, text))
+        if self._tries and frame.data is not None:
+            self._tries -= 1
+            self._shape = learned(frame.data, text, event, slot.index)
 
     def _on_start(self, wire: w.BlockStartFrame, frame: Frame) -> None:
         if self._stopping:

@@ -40,6 +40,8 @@ _NULLABLE: Final = (
 )
 _COUNTED: Final = attrgetter(*_COUNTS)
 _NULLABLES: Final = attrgetter(*_NULLABLE)
+_RAWS: Final = attrgetter(*_RAW)
+_UNSAID: Final = (UNSET,) * len(_RAW)
 _SHARES: Final = (
     "tool_prompt",
     "audio_in",
@@ -49,6 +51,9 @@ _SHARES: Final = (
     "accepted",
     "rejected",
 )
+_SHARED: Final = attrgetter(*_SHARES)
+_SHARE_PLACES: Final = tuple(f"usage.{name}" for name in _SHARES)
+_NO_SHARES: Final = (None,) * len(_SHARES)
 
 _STOPS: Final[dict[str, StopReason]] = {
     "end_turn": "end",
@@ -88,11 +93,7 @@ def read_stop(word: str | None, parts: tuple[Part, ...] | bool) -> StopReason:
         return "other"
     stop = _STOPS.get(word, "other")
     if stop == "tool_use":
-        called = (
-            parts
-            if isinstance(parts, bool)
-            else any(isinstance(part, ToolCallPart) for part in parts)
-        )
+        called = parts if isinstance(parts, bool) else ToolCallPart in map(type, parts)
         return "tool_use" if called else "end"
     return stop
 
@@ -180,18 +181,19 @@ def read_usage(wire: w.UsageWire, *, stream: bool = False) -> tuple[Usage, str |
 
     In a `stream` a null of a member that is modelled says nothing.
     """
-    extras = dict(odd_members(wire) or {})
+    extras: Extras = {}
+    if wire.extras or wire.learned:
+        extras.update(odd_members(wire) or {})
     if not stream and None in _NULLABLES(wire):
         for name in _NULLABLE:
             if getattr(wire, name) is None:
                 extras[name] = NULL
-    for name in _RAW:
-        value = getattr(wire, name)
-        if value is not UNSET:
-            extras[name] = value
-    fresh, total, read, output = [
-        value if isinstance(value, int) else None for value in _COUNTED(wire)
-    ]
+    if _RAWS(wire) != _UNSAID:
+        for name in _RAW:
+            value = getattr(wire, name)
+            if value is not UNSET:
+                extras[name] = value
+    fresh, total, read, output = map(_count, _COUNTED(wire))
     write, long = _read_writes(wire, total, extras)
     reasoning = None
     details = wire.output_tokens_details
@@ -291,9 +293,11 @@ def _add_native(members: Members, extras: Extras) -> None:
 
 
 def _report_usage(usage: Usage, native: bool, losses: LossRecorder) -> None:
-    for name in _SHARES:
-        if getattr(usage, name) is not None:
-            losses.drop("usage", f"usage.{name}", "the dialect has no such count")
+    shares = _SHARED(usage)
+    if shares != _NO_SHARES:
+        for place, share in zip(_SHARE_PLACES, shares, strict=True):
+            if share is not None:
+                losses.drop("usage", place, "the dialect has no such count")
     if usage.cache_write_long is not None and usage.cache_write is None:
         reason = "cache writes are told by time to live"
         losses.default("usage", "usage.cache_write", reason)
@@ -301,13 +305,15 @@ def _report_usage(usage: Usage, native: bool, losses: LossRecorder) -> None:
         losses.drop("usage", "usage.estimated", "the dialect cannot say it")
     if native:
         return
-    for name in ("fresh", "output"):
-        if getattr(usage, name) is None:
-            losses.default("usage", f"usage.{name}", "clients need a number")
+    if usage.fresh is None or usage.output is None:
+        for name in ("fresh", "output"):
+            if getattr(usage, name) is None:
+                losses.default("usage", f"usage.{name}", "clients need a number")
     if usage.tool_prompt and usage.fresh is not None:
         reason = "with the prompts of tools"
         losses.approximate("usage", "usage.fresh", reason)
-    losses.drop_extras(usage.extras, "usage")
+    if usage.extras:
+        losses.drop_extras(usage.extras, "usage")
 
 
 TIERS: Final = {
@@ -339,12 +345,17 @@ def merged(known: w.UsageWire | None, update: w.UsageWire) -> w.UsageWire:
     """
     if known is None:
         return update
-    extras = {**strangers(known), **strangers(update)}
+    odd = strangers(update)
+    extras = {**strangers(known), **odd}
     values = {}
     for name in w.UsageWire.__struct_fields__:
         value = getattr(update, name)
-        if value is UNSET or value is None or value == NULL:
+        if name in odd:
+            value = UNSET  # It is said anew, and is no count.
+        elif value is UNSET or value is None or value == NULL:
             value = getattr(known, name)
+        else:
+            extras.pop(name, None)
         values[name] = value
     if not isinstance(update.cache_creation, w.CacheCreation):
         values["cache_creation"] = _fitting(

@@ -105,6 +105,7 @@ DIALECT = Dialect(
     terminal_mark=_terminal_mark,
     may_end=_may_end,
     answer_list="candidates",
+    told_by_items=True,
     stream_error=_stream_error,
     keepalive=b"\r\n",  # the official clients take a comment for JSON
     frame_decoder=_frame_decoder,

@@ -31,6 +31,7 @@ from llmwire._turns import (
     sent_call_id,
     served_calls,
     turns,
+    with_words,
 )
 from llmwire.dialects.gemini._config_write import Aim
 from llmwire.dialects.gemini._ends import (
@@ -89,6 +90,39 @@ def write_history(
     return history.native() if aim.native else history.foreign()
 
 
+class _Marks:
+    """Signatures and ids of calls, as far as the target may be shown them.
+
+    Apart from the history, so that its writer, which asks for them, holds no history.
+    """
+
+    __slots__ = ("_aim", "unsigned")
+
+    def __init__(self, aim: Aim) -> None:
+        self._aim = aim
+        self.unsigned = False
+        """A signature was left out."""
+
+    def sign(self, part: Part, path: str) -> str | None:
+        """The signature that the target's verifier may be shown."""
+        signature = part.signature
+        if signature is None:
+            return None
+        if _seal.fits(signature, NAME, self._aim.model, self._aim.tag):
+            return signature.value
+        reason = "a signature of another model"
+        self._aim.losses.drop("reasoning.signature", f"{path}.signature", reason)
+        self.unsigned = True
+        return None
+
+    def call_id(self, call_id: str) -> str | None:
+        """The id to write for a call; None: without."""
+        rule = self._aim.profile.call_ids
+        if self._aim.native or rule == "omitted":
+            return sent_call_id(call_id)
+        return legal_call_id(call_id, rule, self._aim.profile.max_call_id)
+
+
 class _History:
     """One conversation being written."""
 
@@ -100,39 +134,21 @@ class _History:
         self._calls: list[_Call] = []
         self._known: dict[str, str] = {}
         self._served = served_calls(request.messages)
-        self._unsigned = False
         self._moved: list[Any] = []
         """Media of results that follow in the next content."""
         self._empty: list[str] = []
         """Empty texts of the content that is being written."""
+        self._marks = marks = _Marks(aim)
         profile = aim.profile
         self._writer = Writer(
             losses=aim.losses,
             native=aim.native,
-            sign=self._sign,
-            call_id=self._call_id,
+            sign=marks.sign,
+            call_id=marks.call_id,
             names=names,
             resolutions=profile.requires_signatures,
             urls=profile.media_urls,
         )
-
-    def _sign(self, part: Part, path: str) -> str | None:
-        """The signature that the target's verifier may be shown."""
-        signature = part.signature
-        if signature is None:
-            return None
-        if _seal.fits(signature, NAME, self._aim.model, self._aim.tag):
-            return signature.value
-        reason = "a signature of another model"
-        self._losses.drop("reasoning.signature", f"{path}.signature", reason)
-        self._unsigned = True
-        return None
-
-    def _call_id(self, call_id: str) -> str | None:
-        rule = self._aim.profile.call_ids
-        if self._aim.native or rule == "omitted":
-            return sent_call_id(call_id)
-        return legal_call_id(call_id, rule, self._aim.profile.max_call_id)
 
     # --- Gemini's own --------------------------------------------------------------
 
@@ -160,7 +176,7 @@ class _History:
                 wires.append({"text": part.text})
                 continue
             path = f"messages[{at}].parts[{index}]"
-            self._unsigned = False
+            self._marks.unsigned = False
             if isinstance(part, ToolResultPart):
                 wires.append(self._result(part, path))
                 continue
@@ -168,7 +184,7 @@ class _History:
             if wire is None:
                 continue
             if isinstance(part, ToolCallPart):
-                if first and current and self._unsigned:
+                if first and current and self._marks.unsigned:
                     self._stand_in(wire, path)
                 first = False
             wires.append(wire)
@@ -200,9 +216,10 @@ class _History:
     def _result(self, part: ToolResultPart, path: str) -> Members:
         """One `functionResponse`."""
         native = self._aim.native
+        part = with_words(part, path, NAME, self._losses)
         result: Members = {}
         note = noted(part.extras, "id") if native else None
-        call_id = self._call_id(part.call_id) if note is None else note
+        call_id = self._marks.call_id(part.call_id) if note is None else note
         if call_id is not None and call_id != NULL:
             result["id"] = call_id
         name = part.name or self._known.get(part.call_id)
@@ -561,7 +578,7 @@ class _History:
                 place = f"{path}.redacted"
                 self._losses.approximate("reasoning.text", place, reason)
             return self._writer.part(part, path)
-        self._sign(part, path)
+        self._marks.sign(part, path)
         if reasoning_text(part) or signature is None:
             reason = "a thought of another model"
             self._losses.drop("reasoning.text", path, reason)

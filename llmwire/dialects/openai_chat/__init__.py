@@ -35,7 +35,11 @@ from llmwire.dialects.openai_chat._models import (
 )
 from llmwire.dialects.openai_chat._request_read import decode_request
 from llmwire.dialects.openai_chat._request_write import encode_request
-from llmwire.dialects.openai_chat._response import decode_response, encode_response
+from llmwire.dialects.openai_chat._response import (
+    decode_reply,
+    decode_response,
+    encode_response,
+)
 from llmwire.dialects.openai_chat._stream_read import ChatReader
 from llmwire.dialects.openai_chat._stream_write import (
     KEEPALIVE,
@@ -69,8 +73,11 @@ def may_end(frames: bytes) -> bool:
     """Whether one of these frames may be a `terminal_mark`."""
     if b"[DONE]" in frames or b'"error"' in frames:
         return True
-    nulls = sum(map(frames.count, _NULL_REASONS))
-    return frames.count(b'"finish_reason"') != nulls
+    reasons = frames.count(b'"finish_reason"')
+    for null in _NULL_REASONS:
+        if reasons:
+            reasons -= frames.count(null)
+    return reasons != 0
 
 
 def terminal_mark(frame: Frame) -> bool:
@@ -109,12 +116,14 @@ DIALECT: Final = Dialect(
     encode_request=encode_request,
     echo=_echo,
     decode_response=decode_response,
+    decode_reply=decode_reply,
     encode_response=encode_response,
     stream_reader=_reader,
     stream_writer=_writer,
     terminal_mark=terminal_mark,
     may_end=may_end,
     answer_list="choices",
+    told_by_items=True,
     stream_error=stream_error,
     failing_stops=frozenset({"malformed_tool_call", "error"}),
     keepalive=KEEPALIVE,

@@ -7,7 +7,7 @@ strangers under their names, spellings as notes (`_notes`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 from msgspec import UNSET, MsgspecError, Raw, UnsetType
@@ -45,7 +45,9 @@ from llmwire.dialects.openai_chat._reasoning import (
 from llmwire.dialects.openai_chat._wire import (
     CalledFunction,
     Content,
+    Element,
     Spoken,
+    TextElement,
     ToolCall,
 )
 from llmwire.dialects.openai_chat._writing import NAME
@@ -57,6 +59,7 @@ from llmwire.messages import (
     MediaPart,
     OpaquePart,
     Part,
+    ReasoningPart,
     RefusalPart,
     Signature,
     TextPart,
@@ -148,7 +151,7 @@ def read_content(
     if isinstance(content, UnsetType):
         kept.absent.append("content")
         return []
-    parts = [
+    parts = plain_texts(content) or [
         read_element(element, f"{path}.content[{at}]")
         for at, element in enumerate(content)
     ]
@@ -156,6 +159,18 @@ def read_content(
     plain = answer or len(parts) == 1
     if plain and all(part == TextPart(getattr(part, "text", "")) for part in parts):
         kept.extras[CONTENT] = Raw(b'"parts"')
+    return parts
+
+
+def plain_texts(elements: Iterable[Element]) -> list[Part]:
+    """The parts of elements that are nothing but texts; none if one is not."""
+    parts: list[Part] = []
+    for element in elements:
+        if type(element) is not TextElement or element.extras:
+            return []
+        if not element.cache_control is element.prompt_cache_breakpoint is UNSET:
+            return []
+        parts.append(TextPart(element.text))
     return parts
 
 
@@ -178,6 +193,10 @@ def read_thoughts(wire: Spoken, kept: Kept) -> list[Part]:
         if not isinstance(getattr(wire, name), UnsetType)
     }
     members: dict[str, Raw] = {}
+    if details is UNSET and len(plain) == 1:
+        [(name, text)] = plain.items()
+        if text:
+            return [ReasoningPart(text=text, extras={FIELD: Raw(encode(name))})]
     for name, text in plain.items():
         if not kept.empty(name, text):
             members[name] = Raw(encode(text))
@@ -215,44 +234,48 @@ def decode_list(raw: Raw) -> list[Raw]:
 
 
 def simple_parts(wire: Spoken) -> tuple[Part, ...] | None:
-    """A text, calls of functions, or both; None for all other messages."""
+    """A text, calls of functions, or both; None for all other messages.
+
+    Args:
+        wire: As it came, without strangers.
+    """
+    content, calls = wire.content, wire.tool_calls
     unset = (
         wire.refusal is wire.reasoning_content is wire.reasoning is UNSET
         and wire.reasoning_details is wire.reasoning_text is wire.annotations is UNSET
         and wire.audio is wire.function_call is wire.name is wire.prefix is UNSET
     )
-    if not unset or wire.extras:
+    if not unset:
         return None
-    content, calls = wire.content, wire.tool_calls
     parts: list[Part] = []
     if type(content) is str and content:
+        if calls is UNSET:
+            return (TextPart(content),)
         parts.append(TextPart(content))
     elif content is not None:
         return None
-    if calls:
-        for call in calls:
-            part = _simple_call(call)
-            if part is None:
-                return None
-            parts.append(part)
-    elif calls is not UNSET or not parts:
+    if not calls or not _add_simple_calls(calls, parts):
         return None
     return tuple(parts)
 
 
-def _simple_call(wire: ToolCall) -> ToolCallPart | None:
-    function, call_id = wire.function, wire.id
-    unset = wire.index is wire.custom is wire.extra_content is UNSET
-    if not unset or wire.type != "function" or not call_id or not function:
-        return None
-    name, raw = function.name, function.arguments
-    if not name or wire.extras or function.extras or raw is UNSET:
-        return None
-    try:
-        arguments = _TEXT.decode(raw)
-    except (MsgspecError, UnicodeError):
-        return None
-    return ToolCallPart(call_id=call_id, name=name, arguments=arguments)
+def _add_simple_calls(calls: Sequence[ToolCall], parts: list[Part]) -> bool:
+    """Calls of functions that need no notes, added to `parts`; whether all are such."""
+    for call in calls:
+        function, call_id = call.function, call.id
+        if not function or not call_id or call.type != "function" or call.extras:
+            return False
+        name, raw = function.name, function.arguments
+        if not name or raw is UNSET or function.extras:
+            return False
+        if not call.index is call.custom is call.extra_content is UNSET:
+            return False
+        try:
+            arguments = _TEXT.decode(raw)
+        except (MsgspecError, UnicodeError):
+            return False
+        parts.append(ToolCallPart(call_id=call_id, name=name, arguments=arguments))
+    return True
 
 
 # --- calls -------------------------------------------------------------------------
@@ -268,9 +291,9 @@ def _settled(part: Part) -> Part:
 
 def read_call(wire: ToolCall, mint: Mint) -> Part:
     """One entry of `tool_calls`."""
-    simple = _simple_call(wire)
-    if simple is not None:
-        return simple
+    simple: list[Part] = []
+    if _add_simple_calls((wire,), simple):
+        return simple[0]
     kept = Kept(strangers(wire))
     if not isinstance(wire.index, UnsetType):
         kept.extras[INDEX] = wire.index

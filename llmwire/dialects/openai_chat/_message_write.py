@@ -7,6 +7,7 @@ that loses is reported by place. Which thinking may be said is for the caller.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from operator import is_
 from typing import Any, TypeAlias, cast
 
 from msgspec import Raw, Struct
@@ -87,6 +88,8 @@ def sort_parts(
     if len(parts) <= 1:
         return found
     order = found.order()
+    if len(order) == len(parts) and all(map(is_, order, parts)):
+        return found
     known = set(map(id, order))
     kept = [part for part in parts if id(part) in known]
     if any(a is not b for a, b in zip(kept, order, strict=True)):

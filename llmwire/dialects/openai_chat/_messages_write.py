@@ -12,11 +12,16 @@ from functools import cached_property
 from typing import Any
 
 from msgspec import Raw
-from msgspec.structs import replace
 
-from llmwire import _seal
 from llmwire._json import decode_object
-from llmwire._turns import ATTACHED, REMINDER, Placed, call_names, reasoning_text
+from llmwire._turns import (
+    ATTACHED,
+    REMINDER,
+    Placed,
+    call_names,
+    reasoning_text,
+    with_words,
+)
 from llmwire.dialects.openai_chat._content_write import write_element
 from llmwire.dialects.openai_chat._message_write import (
     Sorted,
@@ -44,13 +49,19 @@ from llmwire.dialects.openai_chat._templates import (
     results_behind_calls,
     system_first,
 )
+from llmwire.dialects.openai_chat._turn_losses import (
+    drop_thought,
+    own_thought,
+    report_neighbours,
+    report_top,
+)
+from llmwire.dialects.openai_chat._usual_write import UsualWriter
 from llmwire.dialects.openai_chat._writing import NAME, Writing
 from llmwire.messages import (
     Extras,
     MediaPart,
     Message,
     OpaquePart,
-    Part,
     ReasoningPart,
     TextPart,
     ToolCallPart,
@@ -66,121 +77,41 @@ class MessageWriter:
         self._to = to
         self._names = names
         self._request = request
-        self._anywhere = to.exact or to.profile.system_in_place
 
     @cached_property
     def _calls(self) -> dict[str, str]:
         return call_names(self._request.messages)
 
-    def written(self, messages: tuple[Message, ...]) -> list[Any]:
+    def written(
+        self, messages: tuple[Message, ...], *, adjoining: bool = False
+    ) -> list[Any]:
         """The member `messages`.
+
+        Args:
+            messages: With ids that the server takes, and all calls answered.
+            adjoining: Results are known to stand right behind their calls.
 
         Raises:
             UnsupportedFeature: Something cannot be said and must not be dropped.
         """
         to = self._to
+        usual = UsualWriter(to, self._names)
         found: list[Members] = []
-        for at, message in enumerate(messages):
-            written = self._simple(message, at)
-            if written is None:
-                written = self._message(message, f"messages[{at}]", at, messages)
+        at = usual.write(messages, 0, found)
+        while at < len(messages):
+            written = self._message(messages[at], f"messages[{at}]", at, messages)
             if found and written[0]["role"] == "tool" == found[-1]["role"]:
-                reason = "neighbouring results are one turn"
-                to.losses.approximate("message.boundary", "messages", reason)
+                report_neighbours(to)
             found += written
+            at = usual.write(messages, at + 1, found)
         if not to.exact:
-            found = results_behind_calls(found, to.losses)
+            if not adjoining:
+                found = results_behind_calls(found, to.losses)
             if to.profile.merge_system:
                 found = system_first(found, to.losses)
             if to.profile.strict_alternation:
                 found = alternating(found, to.losses)
         return found
-
-    # --- the usual, fast -----------------------------------------------------------
-
-    def _simple(self, message: Message, at: int) -> list[Members] | None:
-        """Messages that hold nothing but texts, calls and results of texts.
-
-        Nothing of these can be lost, but where they stood; None for all others.
-        """
-        role, parts = message.role, message.parts
-        if not parts or (message.top and role != "system"):
-            return None
-        if message.extras is not None and not self._is_bare(message.extras):
-            return None
-        if role == "assistant":
-            return self._simple_assistant(parts)
-        first = parts[0]
-        if type(first) is TextPart:
-            if len(parts) > 1 or not self._is_bare_text(first):
-                return None
-            if role == "system" and (at == 0 or self._anywhere):
-                self._report_top(message, f"messages[{at}]")
-            elif role != "user":
-                return None
-            return [{"role": role, "content": first.text}]
-        return self._simple_results(parts) if role == "user" else None
-
-    def _simple_results(self, parts: tuple[Part, ...]) -> list[Members] | None:
-        found: list[Members] = []
-        for part in parts:
-            if type(part) is not ToolResultPart or len(part.parts) != 1:
-                return None
-            text, call_id, extras = part.parts[0], part.call_id, part.extras
-            plain = ToolResultPart(
-                call_id=call_id, parts=part.parts, kind=part.kind, extras=extras
-            )
-            if part != plain or (extras is not None and not self._is_bare(extras)):
-                return None
-            if type(text) is not TextPart or not self._is_bare_text(text):
-                return None
-            if part.kind == "custom" and not self._to.exact:
-                return None
-            content = text.text
-            if not content:
-                return None
-            found.append({"role": "tool", "tool_call_id": call_id, "content": content})
-        return found
-
-    def _simple_assistant(self, parts: tuple[Part, ...]) -> list[Members] | None:
-        content: str | None = None
-        calls: list[Members] = []
-        for part in parts:
-            if type(part) is TextPart:
-                if content is not None or calls or not part.text:
-                    return None
-                if not self._is_bare_text(part):
-                    return None
-                content = part.text
-            elif type(part) is ToolCallPart:
-                name, arguments = part.name, part.arguments
-                plain = ToolCallPart(
-                    call_id=part.call_id, name=name, arguments=arguments
-                )
-                if part != plain or not arguments.strip():
-                    return None
-                function = {"name": self._names.get(name, name), "arguments": arguments}
-                call = {"id": part.call_id, "type": "function", "function": function}
-                calls.append(call)
-            else:
-                return None
-        written: Members = {"role": "assistant", "content": content}
-        if calls:
-            if not self._to.exact and self._to.profile.require_reasoning:
-                return None
-            written["tool_calls"] = calls
-        return [written]
-
-    def _is_bare_text(self, part: TextPart) -> bool:
-        """Whether `part` is its text, and nothing else that can be said."""
-        extras = part.extras
-        if extras is None:
-            return part == TextPart(part.text)
-        return self._is_bare(extras) and part == TextPart(part.text, extras=extras)
-
-    def _is_bare(self, extras: Extras) -> bool:
-        """Whether `extras` are notes of another dialect, which say nothing."""
-        return not self._to.native and all(key[:1] == "@" for key in extras)
 
     def _message(
         self, message: Message, path: str, at: int, messages: tuple[Message, ...]
@@ -202,7 +133,7 @@ class MessageWriter:
             reason = "the server knows `system` only"
             to.losses.approximate("instructions", f"{path}.role", reason)
             role = "system"
-        self._report_top(message, path)
+        report_top(message, path, self._to)
         late = any(m.role not in INSTRUCTIONS for m in messages[:at])
         if late and not (to.exact or to.profile.system_in_place):
             reason = "instructions stand in front only"
@@ -212,11 +143,6 @@ class MessageWriter:
         if role == "user" and isinstance(written.get("content"), str):
             written["content"] = REMINDER.format(written["content"])
         return written
-
-    def _report_top(self, message: Message, path: str) -> None:
-        if message.top:
-            reason = "instructions are messages like others"
-            self._to.losses.drop("instructions.top", f"{path}.top", reason)
 
     def _told(self, message: Message, role: str, path: str) -> Members:
         """A message that holds content and nothing else."""
@@ -383,6 +309,7 @@ class MessageWriter:
     def _result(self, part: ToolResultPart, path: str) -> tuple[Members, list[Any]]:
         """A message for the result, and elements that only a user's may hold."""
         to = self._to
+        part = with_words(part, path, NAME, to.losses)
         extras = part.extras
         legacy = to.native and LEGACY in (extras or {})
         written: Members = {"role": "function" if legacy else "tool"}
@@ -477,7 +404,7 @@ class MessageWriter:
 
     def _thinking(self, found: Sorted, to: Writing, extras: Extras | None) -> Members:
         """What was thought, as far as the server wants it back."""
-        thoughts = [self._own(placed) for placed in found.thoughts]
+        thoughts = [own_thought(placed, self._to) for placed in found.thoughts]
         if to.exact:
             kept = (extras or {}).get(THOUGHTS)
             if kept is not None and same_thoughts(kept, [p.part for p in thoughts]):
@@ -497,23 +424,10 @@ class MessageWriter:
             members = self._plain_thinking(thoughts)
         else:
             for placed in thoughts:
-                self._drop_thought(placed)
+                drop_thought(placed, self._to)
         if to.profile.require_reasoning and found.calls:
             members.setdefault(to.profile.reasoning_field, "")
         return members
-
-    def _own(self, placed: Placed) -> Placed:
-        """A thought without a signature that the server may not see."""
-        part, to = placed.part, self._to
-        signature = part.signature
-        if signature is None:
-            return placed
-        sends = to.exact or to.profile.replay_reasoning == "details"
-        if sends and _seal.fits(signature, NAME, to.model, to.tag):
-            return placed
-        place = f"{placed.path}.signature"
-        to.losses.drop("reasoning.signature", place, "made by another server")
-        return Placed(placed.path, replace(part, signature=None))
 
     def _plain_thinking(self, thoughts: list[Placed]) -> Members:
         to = self._to
@@ -535,7 +449,3 @@ class MessageWriter:
             reason = "thoughts stand in one text"
             to.losses.approximate("part.boundary", place, reason)
         return {to.profile.reasoning_field: "\n\n".join(texts)} if texts else {}
-
-    def _drop_thought(self, placed: Placed) -> None:
-        reason = "the server does not want thinking back"
-        self._to.losses.drop("reasoning.text", placed.path, reason)

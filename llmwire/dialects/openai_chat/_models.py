@@ -35,6 +35,7 @@ class _Models(Wire):
     data: list[Raw]
 
 
+_GENERATE: Final = Route(operation="generate")
 _MODELS: Final = Schema(_Models, tolerant=True)
 _MODEL: Final = Schema(_Model, tolerant=True)
 
@@ -43,7 +44,7 @@ def route(http: HTTPRequest) -> Route | None:
     """What a client's call asks for; None where it is no path of this dialect."""
     path = http.path.partition("?")[0].rstrip("/")
     if path.endswith("/chat/completions"):
-        return Route(operation="generate" if http.method == "POST" else "other")
+        return _GENERATE if http.method == "POST" else Route(operation="other")
     if path.endswith(MODELS_PATH):
         return Route(operation="models")
     _, found, model = path.partition(f"{MODELS_PATH}/")

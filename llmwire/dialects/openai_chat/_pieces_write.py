@@ -10,6 +10,7 @@ from msgspec import Raw
 from llmwire import _seal
 from llmwire._ids import is_minted_call
 from llmwire._json import encode, level
+from llmwire._plain import is_bare_call
 from llmwire._turns import Placed
 from llmwire.dialects.openai_chat._notes import ARGUMENTS, INDEX, absent, said
 from llmwire.dialects.openai_chat._writing import NAME, Writing
@@ -76,6 +77,15 @@ def write_audio(part: MediaPart, path: str, to: Writing) -> Members:
     }
 
 
+def write_bare_call(
+    part: ToolCallPart, names: Mapping[str, str] | None = None
+) -> Members:
+    """`write_call` of the call of a function that holds nothing else."""
+    name = names.get(part.name, part.name) if names else part.name
+    function = {"name": name, "arguments": part.arguments}
+    return {"id": part.call_id, "type": "function", "function": function}
+
+
 def write_call(
     placed: Placed, to: Writing, names: Mapping[str, str] | None = None
 ) -> Any:
@@ -83,6 +93,8 @@ def write_call(
     part = placed.part
     if not isinstance(part, ToolCallPart):
         return part.raw if isinstance(part, OpaquePart) else {}
+    if is_bare_call(part) and (to.native or part.arguments.strip()):
+        return write_bare_call(part, names)
     extras = part.extras
     quiet: Mapping[str, Raw] = said(extras) if to.native else {}
     missing = absent(extras) if to.native else frozenset()

@@ -6,16 +6,16 @@ name are kept, elements and tools of unknown types stay opaque.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
-from typing import Any, Final, Literal
+from typing import Any, Final, TypeAlias
 
 from msgspec import UNSET, Raw, UnsetType
 
-from llmwire._ids import mint_call
 from llmwire._json import (
     NULL,
     Schema,
+    Wire,
     decode_any,
     decode_object,
     encode,
@@ -23,16 +23,11 @@ from llmwire._json import (
     nested,
     strangers,
 )
-from llmwire._nesting import Nesting
-from llmwire._turns import settled_signatures
-from llmwire.dialects.openai_chat._message_read import (
-    read_content,
-    read_spoken,
-    simple_parts,
-)
+from llmwire._nesting import check_nesting
+from llmwire._unread import Unread
+from llmwire.dialects.openai_chat._messages_read import MessagesReader
 from llmwire.dialects.openai_chat._notes import LEGACY, Kept
 from llmwire.dialects.openai_chat._reasoning_read import read_reasoning
-from llmwire.dialects.openai_chat._text import validated
 from llmwire.dialects.openai_chat._tools import (
     WEB_SEARCH,
     plain_tool,
@@ -41,20 +36,11 @@ from llmwire.dialects.openai_chat._tools import (
     read_legacy,
     read_tool,
 )
-from llmwire.dialects.openai_chat._wire import (
-    AssistantMessage,
-    DeveloperMessage,
-    FunctionMessage,
-    RequestBody,
-    SystemMessage,
-    ToolMessage,
-    UserMessage,
-)
+from llmwire.dialects.openai_chat._wire import RequestBody
 from llmwire.dialects.openai_chat._writing import NAME
 from llmwire.errors import LimitExceeded, RemoteProtocolError
 from llmwire.http import HTTPRequest
 from llmwire.limits import Limits
-from llmwire.messages import Message, Part, TextPart, ToolCallPart, ToolResultPart
 from llmwire.requests import (
     AudioOutput,
     Logprobs,
@@ -69,9 +55,7 @@ USER: Final = "@user"
 SEED: Final = "@seed"
 STOP: Final = "@stop"
 """Notes: the member a value stood in, where this dialect has two."""
-PLAIN: Final[Mapping[str, str]] = {
-    "model": "model",
-    "stream": "stream",
+_PLAIN: Final[Mapping[str, str]] = {
     "verbosity": "verbosity",
     "store": "store",
     "service_tier": "service_tier",
@@ -80,23 +64,24 @@ PLAIN: Final[Mapping[str, str]] = {
     "prompt_cache_key": "cache_key",
 }
 """Members that are fields of the request."""
-SAMPLING: Final[Mapping[str, str]] = {
-    "temperature": "temperature",
-    "top_p": "top_p",
-    "top_k": "top_k",
-    "min_p": "min_p",
-    "frequency_penalty": "frequency_penalty",
-    "presence_penalty": "presence_penalty",
-    "repetition_penalty": "repetition_penalty",
-}
-THINKING: Final = (
+_SAMPLING: Final = (
+    "temperature",
+    "top_p",
+    "top_k",
+    "min_p",
+    "frequency_penalty",
+    "presence_penalty",
+    "repetition_penalty",
+)
+_HOW_TO_SAMPLE: Final = attrgetter(*_SAMPLING)
+_THINKING: Final = (
     "reasoning_effort",
     "reasoning",
     "thinking",
     "enable_thinking",
     "thinking_budget",
 )
-STRANGE: Final = (
+_STRANGE: Final = (
     "prompt_cache_options",
     "prompt_cache_retention",
     "moderation",
@@ -104,8 +89,13 @@ STRANGE: Final = (
     "chat_template_kwargs",
 )
 """Members that the wire struct declares and that have no neutral form."""
-_MEMBERS: Final = RequestBody.__struct_fields__
-_VALUES: Final = attrgetter(*_MEMBERS)
+
+
+_SPELT: Final = {
+    name: Raw(encode(name))
+    for name in ("max_tokens", "random_seed", "safety_identifier")
+}
+"""Names as notes, of members that have a more usual one."""
 
 
 def decode_request(http: HTTPRequest, limits: Limits) -> Request:
@@ -120,70 +110,71 @@ def decode_request(http: HTTPRequest, limits: Limits) -> Request:
         raise LimitExceeded(f"a body of more than {limits.body} bytes")
     if not body:
         raise RemoteProtocolError("found no body, expected a JSON object")
-    nesting = Nesting(body, limits.nesting)
     try:
-        wire: RequestBody | None = fitting(RequestBody, validated(body))
+        unread = Unread(body, limits.nesting)
+        wire: RequestBody | None = fitting(RequestBody, body)
         if wire is None:
-            nesting.check()
+            unread.check_all()
             wire = _SCHEMA.decode(body)
         if len(wire.messages) > limits.messages:
             what = f"more than {limits.messages} messages"
             raise LimitExceeded(what, path="$.messages")
-        return _Reader(wire, limits, nesting).request()
+        messages = MessagesReader(unread, limits.parts, "messages" not in wire.loose)
+        return _Reader(wire, unread).request(messages)
     except RemoteProtocolError:
-        nesting.check()
+        check_nesting(body, limits.nesting)
+        Unread(body, limits.nesting).check_all()
         raise
 
 
 class _Reader:
     """One request while it is read."""
 
-    def __init__(self, wire: RequestBody, limits: Limits, nesting: Nesting) -> None:
+    def __init__(self, wire: RequestBody, unread: Unread) -> None:
         self._wire = wire
-        self._limits = limits
-        self._nesting = nesting
+        self._unread = unread
         self._kept = Kept(strangers(wire))
-        self._given: dict[str, Any] = {
-            name: value
-            for name, value in zip(_MEMBERS, _VALUES(wire), strict=True)
-            if value is not UNSET
-        }
         self._values: dict[str, Any] = {}
         """Fields of the request, as far as they are read."""
-        self._minted = 0
-        self._unnamed: dict[str, list[str]] = {}
-        self._customs: set[str] = set()
 
-    def request(self) -> Request:
-        given, kept, values = self._given, self._kept, self._values
-        for value in given.values():
-            if type(value) is Raw:
-                self._nesting.check_raw(value)
-        for name in STRANGE:
-            if name in given:
-                kept.extras[name] = given[name]
-        self._plain(PLAIN, values)
-        for names, read in _SECTIONS:
-            if not names.isdisjoint(given):
+    def request(self, reader: MessagesReader) -> Request:
+        """The request, its messages read by `reader`."""
+        wire, values = self._wire, self._values
+        for name, value in (("model", wire.model), ("stream", wire.stream)):
+            self._take(name, value, name, values)
+        seldom = _SELDOM(wire)
+        sections = _OFTEN
+        if seldom != _NO_SELDOM:
+            sections = _SECTIONS
+            for value in seldom:
+                if type(value) is Raw:
+                    self._unread.check(value)
+        for members, unset, read in sections:
+            if members(wire) != unset:
                 read(self)
-        messages = tuple(self._messages())
-        return Request(messages=messages, dialect=NAME, extras=kept.done(), **values)
+        messages = reader.read(wire.messages)
+        extras = self._kept.done()
+        return Request(messages=messages, dialect=NAME, extras=extras, **values)
 
     # --- scalars -------------------------------------------------------------------
 
-    def _plain(self, fields: Mapping[str, str], values: dict[str, Any]) -> None:
-        given = self._given
-        for name, field in fields.items():
-            if name in given:
-                value = given[name]
-                if value is None:
-                    self._kept.said[name] = NULL
-                else:
-                    values[field] = value
+    def _scalars(self) -> None:
+        for name in _STRANGE:
+            value = getattr(self._wire, name)
+            if value is not UNSET:
+                self._kept.extras[name] = value
+        for name, field in _PLAIN.items():
+            self._take(name, getattr(self._wire, name), field, self._values)
+
+    def _take(self, name: str, value: Any, field: str, values: dict[str, Any]) -> None:
+        if value is None:
+            self._kept.said[name] = NULL
+        elif value is not UNSET:
+            values[field] = value
 
     def _raw(self, name: str, values: dict[str, Any]) -> None:
-        value = self._given.get(name)
-        if value is None:
+        value = getattr(self._wire, name)
+        if value is UNSET:
             return
         if bytes(value) == b"null":
             self._kept.said[name] = NULL
@@ -194,9 +185,9 @@ class _Reader:
         """A value that may stand in two members; the first one wins."""
         found = None
         for name in (first, second):
-            if name not in self._given:
+            value = getattr(self._wire, name)
+            if value is UNSET:
                 continue
-            value = self._given[name]
             if value is None:
                 self._kept.said[name] = NULL
             elif found is not None:
@@ -204,16 +195,22 @@ class _Reader:
             else:
                 found = value
                 if name != field:
-                    self._kept.extras[note] = Raw(encode(name))
+                    self._kept.extras[note] = _SPELT[name]
         return found
 
     def _sampling(self) -> None:
         sampling: dict[str, Any] = {}
-        self._plain(SAMPLING, sampling)
-        seed = self._either("seed", "random_seed", SEED, "seed")
-        if seed is not None:
-            sampling["seed"] = seed
-        self._raw("logit_bias", sampling)
+        wire = self._wire
+        for name, value in zip(_SAMPLING, _HOW_TO_SAMPLE(wire), strict=True):
+            if value is None:
+                self._kept.said[name] = NULL
+            elif value is not UNSET:
+                sampling[name] = value
+        if not wire.seed is wire.random_seed is wire.logit_bias is UNSET:
+            seed = self._either("seed", "random_seed", SEED, "seed")
+            if seed is not None:
+                sampling["seed"] = seed
+            self._raw("logit_bias", sampling)
         if sampling:
             self._values["sampling"] = Sampling(**sampling)
 
@@ -244,17 +241,22 @@ class _Reader:
             self._kept.empty("stop", stop)
 
     def _stream_options(self) -> None:
-        raw = self._given["stream_options"]
-        if bytes(raw) == b"null":
+        raw = bytes(self._wire.stream_options)  # type: ignore[arg-type]  # it is there
+        usual: _StreamOptions | None = fitting(_StreamOptions, raw)
+        if usual is not None:
+            self._values["include_usage"] = usual.include_usage
+            return
+        self._unread.check(self._wire.stream_options)
+        if raw == b"null":
             self._kept.said["stream_options"] = NULL
             return
-        members = decode_object(bytes(raw), "$.stream_options")
+        members = decode_object(raw, "$.stream_options")
         wanted = members.get("include_usage")
         if wanted is not None and bytes(wanted) in (b"true", b"false"):
             self._values["include_usage"] = bytes(wanted) == b"true"
             del members["include_usage"]
         elif not members:
-            self._kept.extras["stream_options"] = raw
+            self._kept.extras["stream_options"] = Raw(raw)
         self._kept.extras = nested("stream_options", members, self._kept.extras) or {}
 
     def _logprobs(self) -> None:
@@ -277,18 +279,19 @@ class _Reader:
         wire, kept, values = self._wire, self._kept, self._values
         tools: list[Tool] = []
         if wire.tools:
+            short = self._unread.short
             for at, tool in enumerate(wire.tools):
                 plain = plain_tool(tool)
                 if plain is None:
-                    self._nesting.check()
+                    self._unread.check_within([tool])
                     plain = read_tool(tool, f"$.tools[{at}]")
-                else:
-                    self._nesting.check_raw(plain.schema)
+                elif plain.schema is not None and len(plain.schema) > short:
+                    self._unread.check(plain.schema)
                 tools.append(plain)
         elif wire.tools is not UNSET:
             kept.empty("tools", wire.tools)
         if wire.functions:
-            self._nesting.check()
+            self._unread.check_within(wire.functions)
             tools += [read_legacy(function) for function in wire.functions]
         elif wire.functions is not UNSET:
             kept.empty("functions", wire.functions)
@@ -300,10 +303,13 @@ class _Reader:
                 tools.append(Tool(kind="server", name=WEB_SEARCH, raw=search))
         if tools:
             values["tools"] = tuple(tools)
-        for name in ("tool_choice", "function_call"):
-            raw = getattr(wire, name)
-            if raw is UNSET:
+        for name, raw in (
+            ("tool_choice", wire.tool_choice),
+            ("function_call", wire.function_call),
+        ):
+            if isinstance(raw, UnsetType):
                 continue
+            self._unread.check(raw)
             if bytes(raw) == b"null":
                 kept.said[name] = NULL
             elif "tool_choice" in values:
@@ -342,132 +348,58 @@ class _Reader:
     # --- thinking ------------------------------------------------------------------
 
     def _thinking(self) -> None:
-        given = self._given
-        members: dict[str, Raw] = {
-            name: given[name] for name in THINKING if name in given
-        }
+        given = zip(_THINKING, _HOW_TO_THINK(self._wire), strict=True)
+        members = {name: raw for name, raw in given if raw is not UNSET}
         for name in [n for n, raw in members.items() if bytes(raw) == b"null"]:
             self._kept.said[name] = NULL
             del members[name]
         if members:
             self._values["reasoning"] = read_reasoning(members)
 
-    # --- messages ------------------------------------------------------------------
 
-    def _messages(self) -> list[Message]:
-        found: list[Message] = []
-        results: list[Part] = []
-        limit = self._limits.parts
-        for at, wire in enumerate(self._wire.messages):
-            kind = type(wire)
-            if kind is ToolMessage or kind is FunctionMessage:
-                results.append(self._result(wire, at))  # type: ignore[arg-type]  # one of the two
-                continue
-            if results:
-                found.append(Message(role="user", parts=tuple(results)))
-                results = []
-            message = _ROLES[kind](self, wire, at)
-            if len(message.parts) > limit:
-                what = f"more than {limit} parts"
-                raise LimitExceeded(what, path=f"$.messages[{at}]")
-            found.append(message)
-        if results:
-            found.append(Message(role="user", parts=tuple(results)))
-        return found
+class _StreamOptions(Wire):
+    """What `stream_options` usually holds."""
 
-    def _told(self, wire: Any, at: int) -> Message:
-        content = wire.content
-        if type(content) is str and wire.name is UNSET and not wire.extras:
-            return Message(role=wire.__struct_config__.tag, parts=(TextPart(content),))
-        self._nesting.check()
-        kept = Kept(strangers(wire))
-        parts = read_content(content, f"$.messages[{at}]", kept)
-        if wire.name is not UNSET and not kept.empty("name", wire.name):
-            kept.extras["name"] = Raw(encode(wire.name))
-        role = wire.__struct_config__.tag
-        return Message(role=role, parts=tuple(parts), extras=kept.done())
-
-    def _answered(self, wire: AssistantMessage, at: int) -> Message:
-        parts = simple_parts(wire)
-        if parts:
-            return Message(role="assistant", parts=parts)
-        self._nesting.check()
-        kept = Kept(strangers(wire))
-        parts = read_spoken(wire, f"$.messages[{at}]", self._mint, kept, answer=False)
-        for part in parts:
-            if isinstance(part, ToolCallPart):
-                if part.kind == "custom":
-                    self._customs.add(part.call_id)
-                if LEGACY in (part.extras or {}):
-                    self._unnamed.setdefault(part.name, []).append(part.call_id)
-        if wire.reasoning_details:
-            parts = settled_signatures(parts)
-        return Message(role="assistant", parts=parts, extras=kept.done())
-
-    def _mint(self) -> str:
-        self._minted += 1
-        return mint_call("", self._minted - 1)
-
-    def _result(self, wire: ToolMessage | FunctionMessage, at: int) -> Part:
-        content = wire.content
-        if type(content) is str and content and type(wire) is ToolMessage:
-            call_id = wire.tool_call_id
-            if call_id and wire.name is UNSET and not wire.extras:
-                text = (TextPart(content),)
-                return ToolResultPart(
-                    call_id=call_id, parts=text, kind=self._kind(call_id)
-                )
-        self._nesting.check()
-        kept = Kept(strangers(wire))
-        if content == "":
-            parts: list[Part] = []
-        else:
-            parts = read_content(content, f"$.messages[{at}]", kept)
-        name = wire.name
-        if name is None:
-            kept.said["name"] = NULL
-        if isinstance(wire, ToolMessage):
-            call_id = wire.tool_call_id
-            if not isinstance(call_id, str):
-                what = "Object missing required field `tool_call_id`"
-                raise RemoteProtocolError(what, path=f"$.messages[{at}]")
-        else:
-            kept.extras[LEGACY] = Raw(b"true")
-            waiting = self._unnamed.get(name or "", [])
-            call_id = waiting.pop(0) if waiting else self._mint()
-        return ToolResultPart(
-            call_id=call_id,
-            name=None if isinstance(name, UnsetType) else name,
-            parts=tuple(parts),
-            kind=self._kind(call_id),
-            extras=kept.done(),
-        )
-
-    def _kind(self, call_id: str) -> Literal["function", "custom"]:
-        return "custom" if call_id in self._customs else "function"
+    include_usage: bool
 
 
-_SECTIONS: Final[tuple[tuple[frozenset[str], Callable[[_Reader], None]], ...]] = (
-    (frozenset({*SAMPLING, "seed", "random_seed", "logit_bias"}), _Reader._sampling),
-    (frozenset({"metadata", "prediction"}), _Reader._labels),
-    (frozenset({"max_completion_tokens", "max_tokens"}), _Reader._tokens),
-    (frozenset({"stop"}), _Reader._stop),
-    (frozenset({"safety_identifier", "user"}), _Reader._user),
-    (frozenset({"stream_options"}), _Reader._stream_options),
-    (frozenset({"logprobs", "top_logprobs"}), _Reader._logprobs),
+_Section: TypeAlias = tuple[
+    Callable[[RequestBody], Any], Any, Callable[[_Reader], None]
+]
+_BLANK: Final = RequestBody(messages=[])
+
+
+def _section(read: Callable[[_Reader], None], names: Sequence[str]) -> _Section:
+    """Members, what they are where none is there, and what reads them."""
+    members = attrgetter(*names)
+    return members, members(_BLANK), read
+
+
+_READERS: Final[tuple[tuple[Callable[[_Reader], None], str, str], ...]] = (
+    (_Reader._scalars, "", " ".join((*_STRANGE, *_PLAIN))),
     (
-        frozenset(
-            {"tools", "functions", WEB_SEARCH, "tool_choice", "function_call"},
-        ),
-        _Reader._tools,
+        _Reader._sampling,
+        "temperature top_p",
+        "top_k min_p frequency_penalty presence_penalty repetition_penalty seed"
+        " random_seed logit_bias",
     ),
-    (frozenset(THINKING), _Reader._thinking),
-    (frozenset({"response_format", "modalities", "audio"}), _Reader._output),
+    (_Reader._labels, "", "metadata prediction"),
+    (_Reader._tokens, "max_completion_tokens max_tokens", ""),
+    (_Reader._stop, "stop", ""),
+    (_Reader._user, "", "safety_identifier user"),
+    (_Reader._stream_options, "stream_options", ""),
+    (_Reader._logprobs, "", "logprobs top_logprobs"),
+    (_Reader._tools, "tools tool_choice", "functions function_call web_search_options"),
+    (_Reader._thinking, "", " ".join(_THINKING)),
+    (_Reader._output, "", "response_format modalities audio"),
 )
-"""Members, and what reads them: none is called for nothing."""
-_ROLES: Final[Mapping[type, Callable[[_Reader, Any, int], Message]]] = {
-    SystemMessage: _Reader._told,
-    DeveloperMessage: _Reader._told,
-    UserMessage: _Reader._told,
-    AssistantMessage: _Reader._answered,
-}
+"""What reads members: those that many requests have, and those that few have."""
+_OFTEN: Final = tuple(
+    _section(read, often.split()) for read, often, _ in _READERS if often
+)
+_SECTIONS: Final = tuple(
+    _section(read, f"{often} {seldom}".split()) for read, often, seldom in _READERS
+)
+_SELDOM: Final = attrgetter(*" ".join(seldom for _, _, seldom in _READERS).split())
+_NO_SELDOM: Final = _SELDOM(_BLANK)
+_HOW_TO_THINK: Final = attrgetter(*_THINKING)

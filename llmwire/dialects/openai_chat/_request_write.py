@@ -8,12 +8,20 @@ vendor whose dialect it is goes as it came.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from operator import attrgetter
 from typing import Any, Final
 
 from msgspec import Raw
 
 from llmwire._json import encode, level
-from llmwire._turns import answered, legal_names, own_choice, with_legal_call_ids
+from llmwire._turns import (
+    Survey,
+    answered,
+    own_choice,
+    safe_names,
+    surveyed,
+    with_legal_call_ids,
+)
 from llmwire.dialects import Encoded, RequestTarget
 from llmwire.dialects.openai_chat._effort import write_reasoning
 from llmwire.dialects.openai_chat._messages_write import MessageWriter
@@ -26,6 +34,8 @@ from llmwire.dialects.openai_chat._request_read import (
 )
 from llmwire.dialects.openai_chat._tools import (
     WEB_SEARCH,
+    is_bare_tool,
+    write_bare_tool,
     write_choice,
     write_format,
     write_function,
@@ -39,7 +49,8 @@ from llmwire.requests import Request
 
 PATH: Final = "/v1/chat/completions"
 _DIALECT_PROFILE: Final = "openai"
-_NAME_OF_TOOL = __import__("re").compile(r"[A-Za-z0-9_-]{1,64}\Z")
+_MAX_NAME: Final = 64
+"""Characters of a tool's name that every server takes."""
 _REASONING_MODELS: Final = frozenset(
     {
         "temperature",
@@ -51,6 +62,34 @@ _REASONING_MODELS: Final = frozenset(
     }
 )
 """What OpenAI's models refuse while they think."""
+_SAMPLED: Final = (
+    "temperature",
+    "top_p",
+    "top_k",
+    "min_p",
+    "frequency_penalty",
+    "presence_penalty",
+    "repetition_penalty",
+    "logit_bias",
+)
+"""Members that are written as they are named here, in this order."""
+_SAMPLING: Final = attrgetter(*_SAMPLED)
+_MAX_CALL_ID: Final = 64
+"""Characters of a call's id that every server takes."""
+_RARE: Final = attrgetter(
+    "n",
+    "logprobs",
+    "verbosity",
+    "modalities",
+    "audio",
+    "prediction",
+    "store",
+    "metadata",
+    "service_tier",
+    "user",
+    "cache_key",
+)
+_NONE_OF_THEM: Final = _RARE(Request())
 _TIERS: Final[Mapping[str, str]] = {
     "standard": "default",
     "standard_only": "default",
@@ -94,13 +133,15 @@ class _Writer:
 
     def encoded(self) -> Encoded:
         request, to, out = self._request, self._to, self._out
-        if not to.exact:
-            limit = to.profile.max_tool_name
-            self._names = legal_names(request, self._is_legal_name, limit)
-            self._report_names()
+        survey = None if to.exact else surveyed(request.messages)
+        if survey is not None:
+            limit = min(to.profile.max_tool_name, _MAX_NAME)
+            self._names = safe_names(request, limit, survey.calls)
+            if self._names:
+                self._report_names()
         if self._model is not None:
             out["model"] = self._model
-        out["messages"] = self._messages()
+        out["messages"] = self._messages(survey)
         self._write_stream()
         self._write_sampling()
         self._write_tools()
@@ -132,13 +173,7 @@ class _Writer:
             if tool.kind == "custom"
         )
 
-    def _is_legal_name(self, name: str) -> bool:
-        limit = self._to.profile.max_tool_name
-        return bool(_NAME_OF_TOOL.match(name)) and len(name) <= limit
-
     def _report_names(self) -> None:
-        if not self._names:
-            return
         request = self._request
         places = [
             (f"tools[{at}].name", tool.name)
@@ -181,21 +216,15 @@ class _Writer:
             reason = f"the highest value is {most:g}"
             to.losses.approximate("sampling", "sampling.temperature", reason)
             temperature = most
-        values = {
-            "temperature": temperature,
-            "top_p": sampling.top_p,
-            "top_k": sampling.top_k,
-            "min_p": sampling.min_p,
-            "frequency_penalty": sampling.frequency_penalty,
-            "presence_penalty": sampling.presence_penalty,
-            "repetition_penalty": sampling.repetition_penalty,
-            "logit_bias": sampling.logit_bias,
-        }
-        for name, value in values.items():
-            if value is not None and name in self._silenced:
+        for name, value in zip(_SAMPLED, _SAMPLING(sampling), strict=True):
+            if value is None:
+                continue
+            if name in self._silenced:
                 reason = "the model rejects it while it thinks"
                 to.losses.drop("sampling", f"sampling.{name}", reason)
                 continue
+            if name == "temperature":
+                value = temperature
             self._put(name, value, "sampling", f"sampling.{name}")
         if sampling.seed is not None:
             name = noted(self._notes(), SEED) or "seed"
@@ -224,6 +253,12 @@ class _Writer:
                 field = noted(notes, MAX_TOKENS) or "max_completion_tokens"
             out[field] = request.max_tokens
         self._write_stop(notes)
+        if _RARE(request) != _NONE_OF_THEM:
+            self._write_rare(notes)
+
+    def _write_rare(self, notes: dict[str, Raw]) -> None:
+        """What most requests do not say."""
+        request, to, out = self._request, self._to, self._out
         if request.n == 1 and "n" in self._rejects:
             to.losses.approximate("choices", "n", "one answer is the default")
         else:
@@ -336,7 +371,8 @@ class _Writer:
         elif usage is not None:
             reason = "only streams are asked for usage"
             to.losses.drop("usage", "include_usage", reason)
-        options |= level(request.extras if to.extras else None, "stream_options")
+        if request.extras and to.extras:
+            options |= level(request.extras, "stream_options")
         if options:
             out["stream_options"] = options
 
@@ -347,6 +383,9 @@ class _Writer:
         tools: list[Any] = []
         functions: list[Any] = []
         for at, tool in enumerate(request.tools):
+            if is_bare_tool(tool):
+                tools.append(write_bare_tool(tool, self._names))
+                continue
             path = f"tools[{at}]"
             if to.native and tool.kind == "server" and tool.name == WEB_SEARCH:
                 out[WEB_SEARCH] = tool.raw
@@ -387,17 +426,23 @@ class _Writer:
 
     # --- messages ------------------------------------------------------------------
 
-    def _messages(self) -> list[Any]:
+    def _messages(self, survey: Survey | None) -> list[Any]:
         request, to = self._request, self._to
         messages: tuple[Message, ...] = request.messages
-        if not to.exact:
-            rule = to.profile.call_ids
-            if rule not in ("omitted",):
-                limit = min(to.profile.max_call_id, 64)
-                messages = with_legal_call_ids(messages, rule, limit)
-            if not to.native:
-                messages = answered(messages, to.losses)
-        return MessageWriter(to, self._names, request).written(messages)
+        if survey is None:
+            return MessageWriter(to, self._names, request).written(messages)
+        writer = MessageWriter(to, self._names, request)
+        if not (survey.calls or survey.results):
+            return writer.written(messages, adjoining=True)
+        rule = to.profile.call_ids
+        if rule != "omitted":
+            limit = min(to.profile.max_call_id, _MAX_CALL_ID)
+            messages = with_legal_call_ids(messages, rule, limit, survey=survey)
+        same = messages is request.messages
+        if not to.native:
+            messages = answered(messages, to.losses, survey if same else None)
+        adjoining = same and survey.adjoining and not to.native
+        return writer.written(messages, adjoining=adjoining)
 
     # --- what is left --------------------------------------------------------------
 

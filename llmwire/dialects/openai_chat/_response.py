@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any, Final
 
 from msgspec import UNSET, MsgspecError, Raw, UnsetType
@@ -20,10 +20,10 @@ from llmwire._json import (
     strangers,
     unlearned,
 )
-from llmwire._plain import is_bare
 from llmwire._turns import Placed
 from llmwire.dialects import ReplyTarget, ResponseSource
 from llmwire.dialects.openai_chat._content_read import plain_wire
+from llmwire.dialects.openai_chat._errors import find_error
 from llmwire.dialects.openai_chat._logprobs import (
     LISTS,
     read_lists,
@@ -39,7 +39,6 @@ from llmwire.dialects.openai_chat._message_write import (
 )
 from llmwire.dialects.openai_chat._notes import (
     FIELD,
-    SAID,
     Kept,
     absent,
     noted,
@@ -47,22 +46,23 @@ from llmwire.dialects.openai_chat._notes import (
     spelling,
 )
 from llmwire.dialects.openai_chat._pieces_write import Members
+from llmwire.dialects.openai_chat._plain_answer import read_plain, write_plain
 from llmwire.dialects.openai_chat._reasoning import FIELDS
 from llmwire.dialects.openai_chat._stop import read_stop, stop_of, write_stop
 from llmwire.dialects.openai_chat._text import validated
 from llmwire.dialects.openai_chat._usage import read_usage, write_usage
-from llmwire.dialects.openai_chat._wire import Answer, AnswerChoice, AnswerMessage
+from llmwire.dialects.openai_chat._wire import Answer, AnswerChoice
 from llmwire.dialects.openai_chat._writing import NAME, Writing
 from llmwire.errors import LimitExceeded, RemoteProtocolError
 from llmwire.losses import LossRecorder
 from llmwire.messages import (
+    APIError,
     Choice,
     Extras,
     Part,
     ReasoningPart,
     RefusalPart,
     Response,
-    StopReason,
     TextPart,
     ToolCallPart,
 )
@@ -84,6 +84,20 @@ def decode_response(body: bytes, source: ResponseSource) -> Response:
     Raises:
         RemoteProtocolError: It is none (status 502).
     """
+    return read_plain(body, source) or _decode_other(body, source)
+
+
+def decode_reply(body: bytes, source: ResponseSource) -> Response | APIError:
+    """The error that `find_error` finds, else the answer.
+
+    Raises:
+        RemoteProtocolError: It is neither (status 502).
+    """
+    plain = read_plain(body, source)
+    return plain or find_error(body) or _decode_other(body, source)
+
+
+def _decode_other(body: bytes, source: ResponseSource) -> Response:
     if len(body) > source.limits.body:
         raise LimitExceeded(f"more than {source.limits.body} bytes", status=502)
     try:
@@ -136,8 +150,7 @@ def _response(wire: Answer, source: ResponseSource) -> Response:
     if isinstance(wire.created, int) and int(float(wire.created)) != wire.created:
         kept.extras["created"] = Raw(encode(wire.created))
     choices = [
-        _read_plain(choice, source) or _choice(choice, at, source, mint_next)
-        for at, choice in enumerate(wire.choices)
+        _choice(choice, at, source, mint_next) for at, choice in enumerate(wire.choices)
     ]
     created = wire.created
     return Response(
@@ -150,32 +163,6 @@ def _response(wire: Answer, source: ResponseSource) -> Response:
         dialect=NAME,
         extras=kept.done(),
     )
-
-
-def _read_plain(wire: AnswerChoice, source: ResponseSource) -> Choice | None:
-    """One text, told as OpenAI tells it; None for everything else."""
-    message, index, word = wire.message, wire.index, wire.finish_reason
-    if not message or type(index) is not int or not word or wire.logprobs != NULL:
-        return None
-    text, notes = message.content, message.annotations
-    usual = AnswerMessage(
-        role="assistant", content=text, refusal=None, annotations=notes
-    )
-    if type(text) is not str or not text or (notes is not UNSET and notes != []):
-        return None
-    if message != usual or wire.extras or message.extras or source.limits.parts < 1:
-        return None
-    parts = (TextPart(text),)
-    return Choice(
-        index=index,
-        parts=parts,
-        stop=stop_of(word, parts, False),
-        raw=word,
-        extras=None if notes is UNSET else {"@message" + SAID: _NO_ANNOTATIONS},
-    )
-
-
-_NO_ANNOTATIONS: Final = Raw(encode({"annotations": []}))
 
 
 def _choice(
@@ -356,25 +343,24 @@ def logprob_place(parts: Iterable[Part], name: str) -> int | None:
 def encode_response(response: Response, target: ReplyTarget) -> bytes:
     """Write `chat.completion`. Never raises."""
     native = response.dialect == NAME
-    to = Writing(
-        profile=target.profile, losses=target.losses, native=native, extras=native
-    )
+    losses = target.losses
     root: Members = {
         "id": response_id(response.id, native, target.seed),
         "object": "chat.completion",
         "created": int(created_at(response.created, target.created)),
         "model": target.model or response.model or "",
-        "choices": _write_choices(response, to),
+        "choices": _write_choices(response, target, native),
     }
     if response.usage is not None:
-        root["usage"] = write_usage(response.usage, target.losses, native=native)
-    tier = write_tier(response.service_tier, target.losses, native=native)
-    if tier is not None:
-        root["service_tier"] = tier
+        root["usage"] = write_usage(response.usage, losses, native=native)
+    if response.service_tier is not None:
+        tier = write_tier(response.service_tier, losses, native=native)
+        if tier is not None:
+            root["service_tier"] = tier
     if native:
         _restore(root, response, target)
-    else:
-        target.losses.drop_extras(response.extras, "")
+    elif response.extras:
+        losses.drop_extras(response.extras, "")
     return encode(root)
 
 
@@ -431,13 +417,19 @@ def write_tier(tier: str | None, losses: LossRecorder, *, native: bool) -> str |
     return word
 
 
-def _write_choices(response: Response, to: Writing) -> Any:
-    raw = (response.extras or {}).get(_CHOICES) if to.native else None
+def _write_choices(response: Response, target: ReplyTarget, native: bool) -> Any:
+    choices = response.choices
+    plain = [] if native else [write_plain(choice) for choice in choices]
+    if plain and None not in plain:
+        return plain
+    to = Writing(
+        profile=target.profile, losses=target.losses, native=native, extras=native
+    )
+    raw = (response.extras or {}).get(_CHOICES) if native else None
     if raw is not None and _rereads(raw, response, to):
         return raw
     return [
-        _write_plain(choice, to) or _write_choice(choice, to, f"choices[{at}]")
-        for at, choice in enumerate(response.choices)
+        _write_choice(choice, to, f"choices[{at}]") for at, choice in enumerate(choices)
     ]
 
 
@@ -445,30 +437,6 @@ def _rereads(raw: Raw, response: Response, to: Writing) -> bool:
     source = ResponseSource(profile=to.profile)
     again = decode_response(b'{"choices":' + bytes(raw) + b"}", source)
     return again.choices == response.choices
-
-
-def _write_plain(choice: Choice, to: Writing) -> Members | None:
-    """One text of another dialect and nothing that could be lost; else None."""
-    if to.native or len(choice.parts) != 1:
-        return None
-    part, word = choice.parts[0], _PLAIN_STOPS.get(choice.stop)
-    if not is_bare(part) or not part.text or word is None:
-        return None
-    index, parts, stop = choice.index, choice.parts, choice.stop
-    if choice != Choice(index=index, parts=parts, stop=stop, raw=choice.raw):
-        return None
-    return {
-        "index": index,
-        "message": {"role": "assistant", "content": part.text, "refusal": None},
-        "logprobs": None,
-        "finish_reason": word,
-    }
-
-
-_PLAIN_STOPS: Final[Mapping[StopReason, str]] = {
-    stop: write_stop(stop, calls=False, refusal=False) for stop in ("end", "max_tokens")
-}
-"""Stops that have a word of their own."""
 
 
 def _write_choice(choice: Choice, to: Writing, path: str) -> Members:

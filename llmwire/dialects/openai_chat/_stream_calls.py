@@ -6,7 +6,7 @@ Knows entries of `delta.tool_calls` and the tracker. Rules 5 and 6 of `_stream_r
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import Final, TypeAlias
 
 from msgspec import Raw, UnsetType
 
@@ -20,6 +20,8 @@ from llmwire.dialects.openai_chat._writing import NAME
 from llmwire.events import Extra, SignatureDelta
 from llmwire.messages import Extras, Signature, ToolCallPart
 
+Before: TypeAlias = Callable[[], None]
+"""Called before a call opens: other parts close."""
 _CALL: Final = frozenset(DeltaCall.__struct_encode_fields__)
 
 
@@ -82,7 +84,6 @@ class CallReader:
         choice: Its index.
         tracker: Takes the events.
         source: From whom the answer comes.
-        before: Called before a call opens: other parts close.
         strangers: Of the parts of the choice.
     """
 
@@ -91,7 +92,6 @@ class CallReader:
         choice: int,
         tracker: PartTracker,
         source: ResponseSource,
-        before: Callable[[], None],
         strangers: PartStrangers,
     ) -> None:
         self.any = False
@@ -101,11 +101,10 @@ class CallReader:
         self._choice = choice
         self._tracker = tracker
         self._source = source
-        self._before = before
         self._strangers = strangers
         self._calls: dict[object, _Call] = {}
 
-    def read(self, wire: DeltaCall, place: int) -> None:
+    def read(self, wire: DeltaCall, place: int, before: Before) -> None:
         """Take one entry of `delta.tool_calls`, the `place`-th."""
         index = wire.index
         missing = isinstance(index, UnsetType) or index is None
@@ -123,7 +122,7 @@ class CallReader:
         call.name = call.name or name
         self._call_strangers(call, wire, rest)
         if call.index < 0 and (call.name or text):
-            self._open_call(call)
+            self._open_call(call, before)
         if text and call.index >= 0:
             if repeats and self._tracker.is_open(call.index):
                 known = self._tracker.arguments_so_far(call.index)
@@ -154,8 +153,8 @@ class CallReader:
             self._tracker.violation("reused-index")
         return another
 
-    def _open_call(self, call: _Call) -> None:
-        self._before()
+    def _open_call(self, call: _Call, before: Before) -> None:
+        before()
         part = ToolCallPart(
             call_id=self._tracker.call_id(call.id),
             name=call.name,
@@ -197,7 +196,7 @@ class CallReader:
             del members["extra_content"]
         return asked(_seal.read(text, NAME).signature, self._source)
 
-    def read_legacy(self, function: DeltaFunction) -> None:
+    def read_legacy(self, function: DeltaFunction, before: Before) -> None:
         """`function_call`: the one call of a server of 2023."""
         call = self._calls.get("legacy")
         name, text = _function_text(function)
@@ -206,16 +205,16 @@ class CallReader:
             call.extras = {"@legacy": Raw(b"true")}
         call.name = call.name or name
         if call.index < 0 and (call.name or text):
-            self._open_call(call)
+            self._open_call(call, before)
         if text and call.index >= 0:
             self.grown = call.index
             self._tracker.arguments(call.index, text)
 
-    def settle(self) -> None:
+    def settle(self, before: Before) -> None:
         """Open the calls of which nothing but an id came."""
         for call in self._calls.values():
             if call.index < 0 and (call.id or call.extras):
-                self._open_call(call)
+                self._open_call(call, before)
 
 
 def _said(wire: DeltaCall) -> tuple[str, str, dict[str, Raw]]:

@@ -111,9 +111,7 @@ class ChoiceState:
         self._last_thought = -1
         self._last_grown = -1
         self._strangers = PartStrangers(tracker)
-        self._calls = CallReader(
-            index, tracker, source, self._close_others, self._strangers
-        )
+        self._calls = CallReader(index, tracker, source, self._strangers)
         self._citations: list[tuple[Citation, Raw]] = []
         self._tokens: list[TokenLogprob] = []
         self._raw_tokens: list[Any] = []
@@ -163,9 +161,9 @@ class ChoiceState:
         if not isinstance(delta.audio, UnsetType):
             self._read_audio(delta.audio)
         for place, call in enumerate(delta.tool_calls or ()):
-            self._calls.read(call, place)
+            self._calls.read(call, place, self._close_others)
         if delta.function_call:
-            self._calls.read_legacy(delta.function_call)
+            self._calls.read_legacy(delta.function_call, self._close_others)
         if self._calls.grown >= 0:
             self._last_grown, self._calls.grown = self._calls.grown, -1
         for raw in delta.annotations or ():
@@ -514,7 +512,7 @@ class ChoiceState:
 
     def settle(self) -> None:
         """Say what still waits, before the end of the choice."""
-        self._calls.settle()
+        self._calls.settle(self._close_others)
         if self._citations:
             raws = [raw for _, raw in self._citations]
             self._citations.clear()

@@ -65,6 +65,8 @@ from llmwire.sse import Frame
 _ROOT: Final = frozenset(Chunk.__struct_encode_fields__) - {"error"}
 _DELTA: Final = frozenset(Delta.__struct_encode_fields__)
 _CHOICE: Final = frozenset(ChunkChoice.__struct_encode_fields__)
+_USUAL: Final = ((Chunk, ("system_fingerprint",)),)
+"""Strangers that most streams have."""
 _TRIES: Final = 8
 _PAUSE: Final = 32
 """After so many frames without a known shape one is learned only now and then."""
@@ -76,7 +78,7 @@ class ChatReader:
     def __init__(self, source: ResponseSource) -> None:
         self._source = source
         self._tracker = PartTracker(NAME, source.limits, source.seed)
-        self._schema = LearnedSchema(Chunk)
+        self._schema = LearnedSchema(Chunk, _USUAL)
         self._choices: dict[int, ChoiceState] = {}
         self._root: dict[str, Raw] = {}
         self._root_values: object = ()

@@ -12,7 +12,8 @@ import re
 from collections.abc import Sequence
 from typing import Any, Final
 
-from msgspec import DecodeError, Raw
+from msgspec import DecodeError, MsgspecError, Raw
+from msgspec.json import Decoder
 
 from llmwire._json import decoder
 from llmwire.dialects.openai_chat._usage import read_usage
@@ -23,7 +24,7 @@ _GROWS: Final = re.compile(
     rb'"(content|reasoning_content|reasoning|reasoning_text)"\s*:\s*"'
 )
 _REST: Final = re.compile(rb'[^"\\\x00-\x1f]*')
-_UNESCAPED: Final = re.compile(r'[^"\\\x00-\x1f]*\Z')
+_TEXT: Final = Decoder(str)
 _PADDED: Final = re.compile(rb'"(?:obfuscation|p|padding)"\s*:\s*"([A-Za-z0-9]*)"')
 _USAGE: Final = re.compile(rb'"usage"\s*:\s*')
 
@@ -99,8 +100,8 @@ class Template:
         """The events of a frame of this shape, None for every other."""
         if not data.startswith(self._head):
             return None
-        start, tail = self._start, self._tail
-        if self._foot is None:
+        start, tail, foot = self._start, self._tail, self._foot
+        if foot is None:
             stop = len(data) - len(tail)
             if stop < start or not data.endswith(tail):
                 return None
@@ -109,16 +110,13 @@ class Template:
             if not data.startswith(tail, stop):
                 return None
         try:
-            text = data[start:stop].decode()
-        except UnicodeDecodeError:
-            return None
-        usual = text.isprintable() and '"' not in text and "\\" not in text
-        if not usual and _UNESCAPED.match(text) is None:
+            text = _TEXT.decode(data[start - 1 : stop + 1])
+        except (MsgspecError, UnicodeError):
             return None
         events: list[Event] = [self._kind(self._index, text)] if text else []
-        if self._foot is not None and not self._vary(data, stop, self._foot, events):
+        if foot is not None and not self._vary(data, stop, foot, events):
             return None
-        if text and self._thought is not None:
+        if self._thought is not None and text:
             self._thought.append(text)
         return events
 

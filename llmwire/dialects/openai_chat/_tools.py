@@ -284,6 +284,26 @@ def write_tool(tool: Tool, to: Writing, path: str, names: Mapping[str, str]) -> 
     return written
 
 
+def is_bare_tool(tool: Tool) -> bool:
+    """Whether `tool` is a function with a name, a description and a schema at most."""
+    return (
+        tool.kind == "function"
+        and tool.extras is None
+        and tool.cache is None
+        and tool.strict is None
+    )
+
+
+def write_bare_tool(tool: Tool, names: Mapping[str, str]) -> dict[str, Any]:
+    """`write_tool` of one that `is_bare_tool`: nothing of it can be lost."""
+    function: dict[str, Any] = {"name": names.get(tool.name, tool.name)}
+    if tool.description is not None:
+        function["description"] = tool.description
+    if tool.schema is not None:
+        function["parameters"] = tool.schema
+    return {"type": "function", "function": function}
+
+
 def write_function(
     tool: Tool, to: Writing, path: str, names: Mapping[str, str]
 ) -> dict[str, Any]:

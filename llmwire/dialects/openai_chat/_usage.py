@@ -204,45 +204,57 @@ def _members(usage: Usage) -> dict[str, Any]:
         members["completion_tokens"] = usage.output
         if usage.fresh is not None:
             members["total_tokens"] = prompt_tokens + usage.output
+    _add_details(members, usage, usage.image_out)
+    return members
+
+
+def _add_details(members: dict[str, Any], usage: Usage, image_out: int | None) -> None:
+    """The shares that are told, `image_out` in place of its own."""
     write = usage.cache_write
     if usage.cache_write_long is not None:
         write = (write or 0) + usage.cache_write_long
-    prompt = {
-        "cached_tokens": usage.cache_read,
-        "cache_write_tokens": write,
-        "audio_tokens": usage.audio_in,
-        "image_tokens": usage.image_in,
+    prompt = (usage.cache_read, write, usage.audio_in, usage.image_in)
+    if prompt != _NO_COUNTS[:4]:
+        members[_PROMPT] = _told(_PROMPT_COUNTS, prompt)
+    completion = (
+        usage.reasoning,
+        usage.audio_out,
+        image_out,
+        usage.accepted,
+        usage.rejected,
+    )
+    if completion != _NO_COUNTS:
+        members[_COMPLETION] = _told(_COMPLETION_COUNTS, completion)
+
+
+_NO_COUNTS: Final = (None,) * 5
+_PROMPT_COUNTS: Final = _Prompt.__struct_fields__
+_COMPLETION_COUNTS: Final = _Completion.__struct_fields__
+
+
+def _told(names: tuple[str, ...], counts: tuple[int | None, ...]) -> dict[str, int]:
+    return {
+        name: count
+        for name, count in zip(names, counts, strict=True)
+        if count is not None
     }
-    completion = {
-        "reasoning_tokens": usage.reasoning,
-        "audio_tokens": usage.audio_out,
-        "image_tokens": usage.image_out,
-        "accepted_prediction_tokens": usage.accepted,
-        "rejected_prediction_tokens": usage.rejected,
-    }
-    for name, details in ((_PROMPT, prompt), (_COMPLETION, completion)):
-        known = {key: value for key, value in details.items() if value is not None}
-        if known:
-            members[name] = known
-    return members
 
 
 def write_usage(usage: Usage, losses: LossRecorder, *, native: bool) -> dict[str, Any]:
     """The member `usage`. Never raises with a recorder for responses."""
-    members = _members(usage)
     if native:
-        return _restored(members, usage.extras)
+        return _restored(_members(usage), usage.extras)
     _report(usage, losses)
-    losses.drop_extras(usage.extras, "usage")
-    if "completion_tokens_details" in members:
-        members["completion_tokens_details"].pop("image_tokens", None)
+    if usage.extras:
+        losses.drop_extras(usage.extras, "usage")
     prompt, output = usage.input, usage.output or 0
-    return {
+    members: dict[str, Any] = {
         "prompt_tokens": prompt,
         "completion_tokens": output,
         "total_tokens": prompt + output,
-        **{name: members[name] for name in _DETAILS if members.get(name)},
     }
+    _add_details(members, usage, None)
+    return members
 
 
 def _restored(members: dict[str, Any], extras: Extras | None) -> dict[str, Any]:
@@ -265,9 +277,10 @@ def _restored(members: dict[str, Any], extras: Extras | None) -> dict[str, Any]:
 
 
 def _report(usage: Usage, losses: LossRecorder) -> None:
-    for name in ("fresh", "output"):
-        if getattr(usage, name) is None:
-            losses.default("usage", f"usage.{name}", "the dialect needs a number")
+    if usage.fresh is None or usage.output is None:
+        for name in ("fresh", "output"):
+            if getattr(usage, name) is None:
+                losses.default("usage", f"usage.{name}", "the dialect needs a number")
     if usage.tool_prompt is not None:
         reason = "tokens of tool prompts are prompt tokens like others"
         losses.drop("usage", "usage.tool_prompt", reason)

@@ -36,7 +36,7 @@ def sendable(
     plain = plain_messages(messages, leading_instructions(messages)) or []
     calls = [call for one in plain for call in one.calls]
     rule = "any" if profile.call_ids == "omitted" else profile.call_ids
-    ids = (call.call_id for call in calls)
+    ids = [call.call_id for call in calls]
     legal = are_legal(ids, rule, profile.max_call_id)
     return plain if legal and not any(c.name in renamed for c in calls) else []
 

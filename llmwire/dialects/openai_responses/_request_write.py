@@ -20,6 +20,7 @@ from llmwire._turns import (
     call_names,
     legal_names,
     with_legal_call_ids,
+    with_words,
 )
 from llmwire.dialects import Encoded, RequestTarget
 from llmwire.dialects.openai_responses import _content_write as contents
@@ -408,6 +409,7 @@ class _Conversation:
 
     def _write_result(self, part: ToolResultPart, place: str) -> None:
         way = self._way
+        part = with_words(part, place, NAME, way.losses)
         extras = part.extras if way.native else None
         words = _names.form(extras)
         kind = part.kind if way.native else self._kinds.get(part.call_id, part.kind)

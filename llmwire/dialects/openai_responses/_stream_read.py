@@ -159,7 +159,8 @@ class Reader(Items):
         try:
             wire = _SCHEMA.decode(data)
         except RemoteProtocolError as error:
-            self._receive_unusual(data, error)
+            if not self._receive_unusual(data, error.path):
+                raise
             return
         take = self._take.get(type(wire))
         if take is None:  # a type that has learned names
@@ -170,27 +171,33 @@ class Reader(Items):
             return
         take(self, wire)
 
-    def _receive_unusual(self, data: bytes, error: RemoteProtocolError) -> None:
-        """A frame that is no event which is modelled."""
+    def _receive_unusual(self, data: bytes, path: str | None) -> bool:
+        """A frame that is no event which is modelled; False where it is none at all.
+
+        Args:
+            data: Of the frame.
+            path: What is wrong with it as one that is.
+        """
         text = data.strip()
         if not text:
-            return
+            return True
         self._settle_held()
         if text.startswith(b"[DONE]"):
-            return  # a habit of Chat servers: no end of this dialect's streams
-        if error.path != "$.type":
-            raise error
+            return True  # a habit of Chat servers: no end of this dialect's streams
+        if path != "$.type":
+            return False
         members = _json.decode_object(data)
         word = _json.decode_any(bytes(members.get("type", _json.NULL)))
         if word and isinstance(word, str):
             self._opaque(word, members)
-            return
+            return True
         failure = members.get("error")
         if failure is not None and bytes(failure) not in (b"null", b'""'):
             message = "the upstream sent an error"
             self._tracker.fail(_errors.read_failure(failure, message))
-            return
+            return True
         self._tracker.violation("untyped-event")
+        return True
 
     def _settle_held(self) -> None:
         if self._held is not None:

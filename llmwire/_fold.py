@@ -280,11 +280,14 @@ def fold(events: Iterable[Event]) -> Response:
 
     Raises:
         RemoteProtocolError: The sentence ends in a `StreamError`.
-        LocalProtocolError: It has no end.
+        LocalProtocolError: It has no end, or tells of a part that it has not opened.
     """
     folder = Folder()
-    for event in events:
-        folder.add(event)
+    try:
+        for event in events:
+            folder.add(event)
+    except IndexError:
+        raise LocalProtocolError("an event tells of a part that is not open") from None
     return folder.response()
 
 

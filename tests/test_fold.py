@@ -340,6 +340,12 @@ def test_an_end_is_needed(events: list[Event]) -> None:
         fold(events)
 
 
+@pytest.mark.parametrize("event", [TextDelta(1, "a"), Extra({}, 1), PartEnd(1)])
+def test_a_part_must_be_open(event: Event) -> None:
+    with pytest.raises(LocalProtocolError, match="not open"):
+        fold([START, PartStart(0, TextPart("")), event, END, StreamEnd()])
+
+
 # Unfolding
 
 

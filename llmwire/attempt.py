@@ -21,6 +21,8 @@ attempt keeps the output back until the head is decided, and longer where it was
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from llmwire._answer import Answer, Plan
 from llmwire._lanes import Lane, SniffLane, body_lane, error_lane
 from llmwire.errors import LocalProtocolError
@@ -163,6 +165,10 @@ class Attempt:
             return b""
         array = answer.plan.framing == "json-array"
         return self._out(b"\n" if array else answer.plan.client.keepalive)
+
+    def forget_request(self) -> None:
+        """Let go of the body of `http`, which may be large: it was sent."""
+        self.http = replace(self.http, body=b"")
 
     def hold(self) -> None:
         """Keep everything back until `release`.

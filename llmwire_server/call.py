@@ -160,9 +160,14 @@ class _Ready(Struct):
 
     attempt: Attempt
     place: Place
-    request: UpstreamRequest
+    passed: Headers
+    """Headers of the client that are sent on."""
     instead: Callable[[APIError], HTTPReply | None]
     filtered: Filtered | None
+
+    def request(self) -> UpstreamRequest:
+        """What to send."""
+        return self.place.address.request(self.attempt.http, self.passed)
 
 
 class Call:
@@ -262,8 +267,7 @@ class Call:
         )
         exchange.forget_request()
         passed = place.passed_up.of(http.headers)
-        sent = place.address.request(attempt.http, passed)
-        return _Ready(attempt, place, sent, instead, filtered)
+        return _Ready(attempt, place, passed, instead, filtered)
 
     def _counted(self, asked: Request, error: APIError) -> HTTPReply | None:
         """An estimate, where the server cannot count."""

@@ -115,7 +115,7 @@ async def send_reply(answer: Answer, reply: HTTPReply) -> None:
 def relay(
     attempt: Attempt,
     transport: Transport,
-    request: UpstreamRequest,
+    request: Callable[[], UpstreamRequest],
     receive: Receive,
     answer: Answer,
     *,
@@ -130,8 +130,9 @@ def relay(
 
     Args:
         attempt: Turns the upstream's bytes into the client's.
-        transport: Carries `request`; keeps the limits that concern the upstream.
-        request: What to send upstream.
+        transport: Carries what is sent; keeps the limits that concern the upstream.
+        request: Makes what to send upstream of `attempt.http`, which is forgotten as
+            soon as an answer begins.
         receive: The client's ASGI messages; its body has been read.
         answer: Goes to the client; whoever waits for it waits for the client.
         times: `total`, `send` and `keepalive`, in seconds; 0 is no limit.
@@ -316,7 +317,7 @@ class _Pump:
     async def run(
         self,
         transport: Transport,
-        request: UpstreamRequest,
+        request: Callable[[], UpstreamRequest],
         shutdown: Shutdown | None,
         leaving: Leaving | None,
         receive: Receive | None,
@@ -357,9 +358,11 @@ class _Pump:
         if self.stalled:
             raise ClientStalled
 
-    async def _exchange(self, transport: Transport, request: UpstreamRequest) -> None:
+    async def _exchange(
+        self, transport: Transport, request: Callable[[], UpstreamRequest]
+    ) -> None:
         try:
-            async with transport.open(request) as response:
+            async with transport.open(request()) as response:
                 await self._carry(response)
         except UpstreamFailure as failure:
             kind, status = _KINDS[failure.kind]
@@ -379,6 +382,7 @@ class _Pump:
 
     async def _carry(self, response: UpstreamResponse) -> None:
         attempt = self._attempt
+        attempt.forget_request()
         attempt.receive_head(response.status, response.headers)
         self._commits = response.status < 300
         chunk = b"\n"

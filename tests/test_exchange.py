@@ -149,6 +149,9 @@ def test_a_forgotten_request_leaves_its_attempt() -> None:
     assert exchange.context is None
     with pytest.raises(LocalProtocolError, match="no request"):
         exchange.attempt(TOY)
+    assert attempt.http.body == BODY
+    attempt.forget_request()
+    assert (attempt.http.method, attempt.http.body) == ("POST", b"")
     attempt.receive_head(200, ())
     attempt.receive_data(b'{"text": "a", "stop": "end"}')
     assert b'"a"' in attempt.receive_eof()

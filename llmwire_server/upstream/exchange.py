@@ -72,6 +72,7 @@ class Exchange:
         "_connection",
         "_decoder",
         "_failure",
+        "_method",
         "_pool",
         "_ready",
         "_request",
@@ -91,7 +92,8 @@ class Exchange:
     def __init__(self, route: Route, request: UpstreamRequest) -> None:
         self._route = route
         self._pool = pool = route.pool
-        self._request = request
+        self._request: UpstreamRequest | None = request
+        self._method = request.method
         self._timeouts = request.timeouts or pool.timeouts
         self._connection: Connection | None = None
         self._decoder = self._make_decoder()
@@ -103,7 +105,10 @@ class Exchange:
         self.headers = ()
 
     async def __aenter__(self) -> Self:
-        pool, request = self._pool, self._request
+        # What was sent may be large, and answers may take their time.
+        request, self._request = self._request, None
+        assert request is not None
+        pool = self._pool
         head = encode_head(request)
         origin = Origin(request.scheme, request.host, request.port, self._route.name)
         connection = pool.take(origin)
@@ -111,7 +116,7 @@ class Exchange:
             connection = await pool.wait(origin, self._timeouts.pool)
         self._connection = connection
         try:
-            await self._start(connection, head)
+            await self._start(connection, head, request.body)
         finally:
             if not self.status:
                 self._leave(reusable=False)
@@ -155,27 +160,24 @@ class Exchange:
 
     def _make_decoder(self) -> ResponseDecoder:
         pool = self._pool
-        return ResponseDecoder(
-            self._request.method, pool.make_dechunker, pool.head_limits
-        )
+        return ResponseDecoder(self._method, pool.make_dechunker, pool.head_limits)
 
-    async def _start(self, connection: Connection, head: bytes) -> None:
+    async def _start(self, connection: Connection, head: bytes, body: bytes) -> None:
         """Converse; once more if the connection had gone stale."""
         if connection.opened:
-            failure = await self._converse(connection, head)
+            failure = await self._converse(connection, head, body)
             if failure is None or failure.kind != "reset" or self._decoder.started:
                 self._finish_head(failure)
                 return
             self._decoder = self._make_decoder()
         limit = self._timeouts.connect
         await self._pool.dial(connection, limit, self._route.get_context)
-        self._finish_head(await self._converse(connection, head))
+        self._finish_head(await self._converse(connection, head, body))
 
     async def _converse(
-        self, connection: Connection, head: bytes
+        self, connection: Connection, head: bytes, body: bytes
     ) -> UpstreamFailure | None:
         """Send the request and read the head of the response; tells what failed."""
-        body = self._request.body
         small = len(body) <= _JOIN_SIZE
         self._sent = False
         try:

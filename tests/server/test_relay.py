@@ -10,6 +10,7 @@ from typing import Any
 
 import anyio
 import pytest
+from msgspec.structs import replace
 
 from llmwire import APIError, Exchange, HTTPReply, HTTPRequest
 from llmwire.attempt import Attempt
@@ -36,6 +37,10 @@ REQUEST = UpstreamRequest(
 )
 
 
+def asked() -> UpstreamRequest:
+    return REQUEST
+
+
 def _attempt(stream: bool = True) -> Attempt:
     exchange = Exchange(TOY)
     body = json.dumps({"model": "m", "stream": stream}).encode()
@@ -50,7 +55,7 @@ async def _relayed(
     await client.receive()
     transport = MemoryTransport(lambda request: (status, headers, body))
     attempt = _attempt(fields.pop("stream", True))
-    await relay(attempt, transport, REQUEST, client.receive, client, **fields)
+    await relay(attempt, transport, asked, client.receive, client, **fields)
     return client.reply, transport
 
 
@@ -115,7 +120,7 @@ async def test_failures_have_a_status(kind: FailureKind, status: int) -> None:
     client = Client(b"")
     await client.receive()
     transport = MemoryTransport(refuse)
-    await relay(_attempt(), transport, REQUEST, client.receive, client)
+    await relay(_attempt(), transport, asked, client.receive, client)
     assert client.reply.status == status
 
 
@@ -169,10 +174,21 @@ async def test_our_own_faults_are_told_and_raised(first: tuple[bytes, ...]) -> N
     client = Client(b"")
     await client.receive()
     with pytest.raises(_Bug):
-        await relay(_attempt(), Transport(), REQUEST, client.receive, client)
+        await relay(_attempt(), Transport(), asked, client.receive, client)
     assert client.reply.complete
     assert client.reply.status == (200 if first else 500)
     assert b"llmwire failed" in client.reply.body
+
+
+async def test_what_was_sent_is_let_go_of_when_an_answer_begins() -> None:
+    attempt = _attempt()
+    sent = replace(REQUEST, body=attempt.http.body)
+    transport = MemoryTransport(lambda request: (200, SSE, (frame(), b"")))
+    client = Client(b"")
+    await client.receive()
+    await relay(attempt, transport, lambda: sent, client.receive, client)
+    assert transport.exchanges[0].request.body
+    assert attempt.http.body == b""
 
 
 async def test_what_cannot_be_sent_is_told() -> None:
@@ -183,7 +199,7 @@ async def test_what_cannot_be_sent_is_told() -> None:
     await client.receive()
     transport = MemoryTransport(lambda request: (200, (), ()))
     with pytest.raises(Exception, match="the target must be"):
-        await relay(_attempt(), transport, request, client.receive, client)
+        await relay(_attempt(), transport, lambda: request, client.receive, client)
     assert client.reply.status == 500
 
 
@@ -194,7 +210,7 @@ async def test_nothing_is_sent_while_nothing_is_decided() -> None:
     client = Client(b"")
     await client.receive()
     transport = MemoryTransport(lambda request: (200, SSE, (frame(TEXT="a"), frame())))
-    await relay(attempt, transport, REQUEST, client.receive, client)
+    await relay(attempt, transport, asked, client.receive, client)
     assert client.reply.status == 0
 
 
@@ -208,7 +224,7 @@ async def test_a_client_that_leaves_cancels_the_upstream() -> None:
     with anyio.fail_after(5):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(
-                relay, _attempt(), transport, REQUEST, client.receive, client
+                relay, _attempt(), transport, asked, client.receive, client
             )
             await anyio.wait_all_tasks_blocked()
             client.left.set()
@@ -225,7 +241,7 @@ async def test_a_server_may_tell_by_itself_that_a_client_has_left(early: bool) -
     transport = MemoryTransport(lambda request: (200, SSE, (anyio.Event(),)))
 
     async def carry() -> None:
-        await relay(_attempt(), transport, REQUEST, never, client, leaving=leaving)
+        await relay(_attempt(), transport, asked, never, client, leaving=leaving)
 
     if early:
         leaving.tell()
@@ -279,7 +295,7 @@ async def test_the_upstream_sees_its_connection_closed(answered: str) -> None:
                     relay,
                     _attempt(),
                     pool,
-                    upstream.request(),
+                    upstream.request,
                     client.receive,
                     client,
                 )
@@ -310,7 +326,7 @@ async def test_a_connection_whose_answer_was_read_is_used_again() -> None:
         for _ in range(3):
             client = Client(b"")
             await client.receive()
-            await relay(_attempt(), pool, upstream.request(), client.receive, client)
+            await relay(_attempt(), pool, upstream.request, client.receive, client)
             assert client.reply.complete
         assert upstream.accepted == 1
         assert (pool.counts.busy, pool.counts.idle) == (0, 1)

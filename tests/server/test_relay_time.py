@@ -24,7 +24,7 @@ from llmwire_server.upstream import (
 )
 from llmwire_server.upstream.memory import MemoryTransport, Step
 from tests.server.calling import Client
-from tests.server.test_relay import REQUEST, SSE, _attempt, _relayed
+from tests.server.test_relay import SSE, _attempt, _relayed, asked
 from tests.toys import TOY, frame
 
 pytestmark = pytest.mark.anyio
@@ -217,7 +217,7 @@ async def _relay(
     attempt: Attempt, transport: Transport, client: Client, **fields: Any
 ) -> None:
     with anyio.fail_after(10_000):
-        await relay(attempt, transport, REQUEST, client.receive, client, **fields)
+        await relay(attempt, transport, asked, client.receive, client, **fields)
 
 
 def _once(act: Callable[[], None]) -> Callable[[], Awaitable[None]]:
@@ -302,7 +302,7 @@ async def test_both_may_cancel_a_call() -> None:
         return message
 
     task: asyncio.Future[None] = asyncio.ensure_future(
-        relay(_attempt(), transport, REQUEST, receive, client)
+        relay(_attempt(), transport, asked, receive, client)
     )
     await anyio.wait_all_tasks_blocked()
     client.left.set()

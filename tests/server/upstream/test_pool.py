@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import random
+import sys
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -498,6 +499,16 @@ async def test_an_answer_given_before_the_request_was_taken_is_read() -> None:
         assert pool.counts == EMPTY
         while not stream.closed:
             await anyio.lowlevel.checkpoint()
+
+
+@pytest.mark.parametrize("size", [9, 100_000])
+async def test_what_was_sent_is_let_go_of_with_the_head(size: int) -> None:
+    body = b"x" * size
+    async with pooled(stream_on) as (pool, loopback):
+        holders = sys.getrefcount(body)
+        async with pool.open(loopback.request(body=body)):
+            await anyio.wait_all_tasks_blocked()
+            assert sys.getrefcount(body) == holders
 
 
 # --- Limits -------------------------------------------------------------------------

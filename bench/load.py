@@ -34,6 +34,8 @@ __all__ = ("CallsReport", "StreamsReport", "many_calls", "many_streams", "runnin
 
 _DELTAS = 20
 _PACE = 0.1
+_HISTORY = 50_000
+"""Bytes of the request of each stream: an agent's."""
 _OWN = re.compile(rb'"id":"[^"]*"|"created":\d+')
 """What a translated stream has of its own."""
 
@@ -212,8 +214,12 @@ class _Client:
 _PATHS = {"openai-chat": "/v1/chat/completions", "anthropic": "/v1/messages"}
 
 
-def _asked(text: str, stream: bool) -> bytes:
+def _asked(text: str, stream: bool, history: int = 0) -> bytes:
+    """A request, with so many bytes of what was said before."""
     turn = [{"role": "user", "content": text}]
+    if history:
+        turn.append({"role": "assistant", "content": "x" * history})
+        turn.append({"role": "user", "content": "Go on."})
     asked = {"model": "m", "max_tokens": 99, "stream": stream, "messages": turn}
     return json.dumps(asked).encode()
 
@@ -251,7 +257,7 @@ async def many_streams(proxy: int, upstream: int, count: int) -> StreamsReport:
         dialect = "anthropic" if number % 2 else "openai-chat"
         got = []
         async with _Client(proxy) as client:
-            await client.ask(_PATHS[dialect], _asked(str(number), True))
+            await client.ask(_PATHS[dialect], _asked(str(number), True, _HISTORY))
             got.append(await client.chunk())
             opened.release()
             await go.wait()
@@ -330,7 +336,8 @@ async def report() -> int:
         print(f"  {name}: {calls.before[name]} before, {count} after")
     print(
         f"{streams.streams} streams at once, {streams.seconds:.1f} s, "
-        f"{streams.wrong} wrong; {streams.bytes_each / 1024:.1f} kB each while idle; "
+        f"{streams.wrong} wrong; {streams.bytes_each / 1024:.1f} kB each while idle, "
+        f"of requests of {_HISTORY // 1000} kB; "
         f"left behind: {streams.left}"
     )
     return int(streams.wrong > 0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -22,9 +22,32 @@ def _found_anew() -> Iterator[None]:
     find_trim.cache_clear()
 
 
-def test_it_is_asked_for_after_enough_and_once(monkeypatch: pytest.MonkeyPatch) -> None:
+class Loop:
+    """One whose time does not pass by itself."""
+
+    def __init__(self) -> None:
+        self.later: list[Callable[[], None]] = []
+
+    def call_later(self, seconds: float, act: Callable[[], None]) -> object:
+        self.later.append(act)
+        return object()
+
+
+@pytest.fixture
+def loop(monkeypatch: pytest.MonkeyPatch) -> Loop:
+    loop = Loop()
+    monkeypatch.setattr("asyncio.get_running_loop", lambda: loop)
+    return loop
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     asked: list[int] = []
     monkeypatch.setattr(memory, "find_trim", lambda: lambda: asked.append(1))
+    return asked
+
+
+def test_it_is_asked_for_after_enough_and_once(loop: Loop, asked: list[int]) -> None:
     freeing = Freeing()
     freeing.carry(8 * MB - 1)
     freeing.rest()
@@ -36,7 +59,24 @@ def test_it_is_asked_for_after_enough_and_once(monkeypatch: pytest.MonkeyPatch) 
     assert asked == [1]
 
 
-def test_without_it_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_is_asked_for_while_calls_run_too(loop: Loop, asked: list[int]) -> None:
+    freeing = Freeing()
+    freeing.carry(8 * MB - 1)
+    assert loop.later == []
+    for _ in range(3):
+        freeing.carry(4 * MB)
+    assert asked == []
+    loop.later.pop()()
+    assert (asked, loop.later) == ([1], [])
+    freeing.carry(8 * MB)
+    freeing.rest()
+    loop.later.pop()()
+    assert (asked, loop.later) == ([1, 1], [])
+
+
+def test_without_it_nothing_happens(
+    loop: Loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(memory, "find_trim", lambda: None)
     freeing = Freeing()
     freeing.carry(99 * MB)

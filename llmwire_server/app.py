@@ -67,6 +67,8 @@ _FULL: Final = APIError(
     retry_after=1.0,
 )
 _EVERY_METHOD: Final = "GET, HEAD, OPTIONS, POST"
+_DIGITS: Final = 19
+"""Digits of a length that no body has."""
 _SHOWN: Final = 200
 """Characters of a path in a message."""
 
@@ -266,7 +268,9 @@ class App:
         """Take the body of a call that may go on, and carry it out."""
         body: bytes | None = b""
         if found.method == "POST":
-            body = await self._read(state, incoming, found, client, out)
+            body = _body_that_is_there(state, incoming, client)
+            if body is None:
+                body = await self._read(state, incoming, found, client, out)
         if body is None:
             return
         request_id, seed = ids
@@ -276,6 +280,7 @@ class App:
             id=seed,
             limits=state.limits,
         )
+        self._freeing.carry(len(body))
         http = HTTPRequest(
             method=found.method,
             path=f"{found.path}?{incoming.query}" if incoming.query else found.path,
@@ -318,9 +323,18 @@ class App:
             )
             await send_reply(out, _closing(incoming, reply))
             return None
-        if body is not None:
-            self._freeing.carry(len(body))
         return body
+
+
+def _body_that_is_there(
+    state: _State, incoming: Incoming, client: Client
+) -> bytes | None:
+    """The body, where it has come, needs no inflating and is not too large: most do.
+    None where it must be read."""
+    noted = incoming.noted
+    length = noted.get("content-length", "")
+    fits = length.isdecimal() and len(length) < _DIGITS and int(length) <= state.body
+    return client.take_body() if fits and "content-encoding" not in noted else None
 
 
 def _routes(config: Config, pool: Pool) -> dict[str, Transport]:

@@ -91,7 +91,7 @@ def normal_path(path: str) -> str | None:
     Slashes are not doubled and do not end it, a version that a base URL repeats is said
     once, and nothing is escaped without need.
     """
-    if not _ODD.search(path):
+    if path in _EXACT or not _ODD.search(path):
         return path
     if not path.startswith("/"):
         return None

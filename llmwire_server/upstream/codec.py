@@ -101,33 +101,35 @@ def encode_head(request: UpstreamRequest) -> bytes:
     Raises:
         LocalProtocolError: A part of the request cannot stand in a head.
     """
-    if not _match_target(request.target):
-        raise LocalProtocolError("the target must be visible ASCII and begin with `/`")
-    method = _read_method(request.method)
-    host = _host_line(request.scheme, request.host, request.port)
-    length = len(request.body)
-    lines = [
-        f"{name}: {value}\r\n" for name, value in request.headers if _is_carried(name)
-    ]
-    fields = "".join(lines)
-    # Names are sound; a value that holds a line of its own makes one line too many.
-    if fields.count("\n") != len(lines) or not _match_lines(fields):
-        _refuse_value(request.headers)
-    head = (
-        f"{method} {request.target} HTTP/1.1\r\n{host}Content-Length: {length}\r\n"
-        f"accept-encoding: identity\r\n{fields}\r\n"
+    start = _start_of_head(
+        request.method,
+        request.target,
+        request.scheme,
+        request.host,
+        request.port,
+        request.headers,
     )
-    return head.encode("latin-1")
+    return b"%bContent-Length: %d\r\n\r\n" % (start, len(request.body))
 
 
 @lru_cache(maxsize=64)
-def _read_method(method: str) -> str:
+def _start_of_head(
+    method: str, target: str, scheme: str, host: str, port: int, headers: Headers
+) -> bytes:
+    """All but the length: requests to one place have it in common."""
+    if not _match_target(target):
+        raise LocalProtocolError("the target must be visible ASCII and begin with `/`")
     if not _match_token(method) or method == "CONNECT":
         raise LocalProtocolError("the method must be a token other than CONNECT")
-    return method
+    lines = [f"{name}: {value}\r\n" for name, value in headers if _is_carried(name)]
+    fields = "".join(lines)
+    # Names are sound; a value that holds a line of its own makes one line too many.
+    if fields.count("\n") != len(lines) or not _match_lines(fields):
+        _refuse_value(headers)
+    line = f"{method} {target} HTTP/1.1\r\n{_host_line(scheme, host, port)}"
+    return f"{line}accept-encoding: identity\r\n{fields}".encode("latin-1")
 
 
-@lru_cache(maxsize=256)
 def _host_line(scheme: str, host: str, port: int) -> str:
     if not _match_host(host):
         raise LocalProtocolError("the host must be an ASCII name or an IP address")

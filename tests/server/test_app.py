@@ -171,6 +171,15 @@ async def test_bodies_come_in_pieces_and_have_a_limit() -> None:
         assert client.reply.json["error"]["type"] == "request_too_large"
 
 
+@pytest.mark.parametrize("length", ["\xb2", "-1", "", "9" * 5000])
+async def test_a_length_that_is_none_is_refused(length: str) -> None:
+    client = Client(b"{}")
+    said = scope("POST", "/v1/messages", [("content-length", length)])
+    await _app()(said, client.receive, client.send)
+    assert client.reply.status == 400
+    assert "content-length is no number" in client.reply.json["error"]["message"]
+
+
 async def test_a_client_that_leaves_before_its_body_is_not_answered() -> None:
     client = Client(b"{", b"")
     await client.receive()

@@ -204,9 +204,9 @@ async def test_the_request_is_written_as_it_should_be() -> None:
     assert seen[0].line == "POST /a?b HTTP/1.1"
     assert seen[0].headers == (
         ("Host", f"127.0.0.1:{loopback.port}"),
-        ("Content-Length", "5"),
         ("accept-encoding", "identity"),
         ("authorization", "Bearer x"),
+        ("Content-Length", "5"),
     )
     assert seen[0].body == b"hello"
 

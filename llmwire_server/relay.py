@@ -7,7 +7,8 @@ them again.
 
 Rules:
 1. Nothing is read from the upstream while the client has not taken what came before;
-   what has arrived together is sent together, and nothing is waited for.
+   what has arrived together is sent together, and nothing is waited for. Only the
+   first words go ahead of what came with them, for somebody waits for them.
 2. A client that leaves ends the upstream's exchange at once, before the first byte
    too.
 3. A client that leaves its bytes untaken for `send` seconds is given up:
@@ -75,6 +76,8 @@ FAULT: Final = APIError(
 )
 _BUFFERED: Final = 64 * 1024
 """Bytes that a server may take for a client without waiting for it."""
+_AHEAD: Final = 2048
+"""Bytes of a stream that hold its first words, whatever stands before them."""
 _GRACE: Final = 1.0
 """Seconds after `total` in which a client may still take the error that says so."""
 
@@ -171,6 +174,13 @@ def _log_end(pump: _Pump, request_id: str) -> None:
         _log.error("llmwire failed: %s", type(pump.fault).__name__, extra=said)
     elif pump.error is not None:
         _log.warning("%s", pump.error.message, extra=said)
+
+
+def _first_ahead(chunk: bytes) -> tuple[bytes, ...]:
+    """What came first of an answer, and the rest of what came with it."""
+    if len(chunk) <= _AHEAD:
+        return (chunk,)
+    return chunk[:_AHEAD], chunk[_AHEAD:]
 
 
 class _Pump:
@@ -388,12 +398,15 @@ class _Pump:
         chunk = b"\n"
         while not attempt.done:
             chunk = await response.receive()
-            out = attempt.receive_data(chunk) if chunk else attempt.receive_eof()
-            done = attempt.done
-            if out or done:
-                await self._give(out, more=not done)
-            if self._verdict is not None:
-                return
+            for piece in (chunk,) if self._started else _first_ahead(chunk):
+                out = attempt.receive_data(piece) if piece else attempt.receive_eof()
+                done = attempt.done
+                if out or done:
+                    await self._give(out, more=not done)
+                if self._verdict is not None:
+                    return
+                if done:
+                    break
         if chunk:
             await response.drain()
 

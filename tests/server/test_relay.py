@@ -82,6 +82,27 @@ async def test_chunks_go_on_as_they_come() -> None:
     assert transport.exchanges[0].outcome == "complete"
 
 
+async def test_first_words_go_ahead_of_what_came_with_them() -> None:
+    words = [frame(TEXT=f"word {at}") for at in range(1000)]
+    chunk = frame(start="1") + b"".join(words)
+    reply, _ = await _relayed((chunk, b"".join(words), frame(stop="end"), frame()))
+    first, rest, second, *end = reply.pieces
+    assert first.startswith(frame(start="1") + frame(text="word 0"))
+    assert len(first) < 4096 < len(rest)
+    assert first + rest == frame(start="1") + second
+    assert second == b"".join(words).replace(b"TEXT", b"text")
+    assert end == [frame(stop="end"), frame()]
+
+
+async def test_an_answer_may_be_over_in_its_first_bytes() -> None:
+    end = frame(stop="end") + frame()
+    chunk = frame(start="1") + frame(TEXT="a") + end + b":" * 4096
+    reply, transport = await _relayed((chunk, b"more"))
+    assert b"".join(reply.pieces) == frame(start="1") + frame(text="a") + end
+    assert reply.complete
+    assert transport.exchanges[0].outcome == "complete"
+
+
 async def test_a_body_is_one_piece() -> None:
     body = b'{"TEXT": "a", "stop": "end"}'
     reply, _ = await _relayed((body[:5], body[5:]), headers=(), stream=False)

@@ -67,8 +67,6 @@ _FULL: Final = APIError(
     retry_after=1.0,
 )
 _EVERY_METHOD: Final = "GET, HEAD, OPTIONS, POST"
-_DIGITS: Final = 19
-"""Digits of a length that no body has."""
 _SHOWN: Final = 200
 """Characters of a path in a message."""
 
@@ -268,9 +266,7 @@ class App:
         """Take the body of a call that may go on, and carry it out."""
         body: bytes | None = b""
         if found.method == "POST":
-            body = _body_that_is_there(state, incoming, client)
-            if body is None:
-                body = await self._read(state, incoming, found, client, out)
+            body = await self._read(state, incoming, found, client, out)
         if body is None:
             return
         request_id, seed = ids
@@ -324,17 +320,6 @@ class App:
             await send_reply(out, _closing(incoming, reply))
             return None
         return body
-
-
-def _body_that_is_there(
-    state: _State, incoming: Incoming, client: Client
-) -> bytes | None:
-    """The body, where it has come, needs no inflating and is not too large: most do.
-    None where it must be read."""
-    noted = incoming.noted
-    length = noted.get("content-length", "")
-    fits = length.isdecimal() and len(length) < _DIGITS and int(length) <= state.body
-    return client.take_body() if fits and "content-encoding" not in noted else None
 
 
 def _routes(config: Config, pool: Pool) -> dict[str, Transport]:
